@@ -2,8 +2,9 @@
 
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
-.PHONY: help demo demo-schedules demo-campaign demo-edit test check lint $(LINTERS) test-domain local down \
-	deploy docs machines locks sbom dev emulator sam supply chromium faults browser screenshots bench
+.PHONY: help demo demo-schedules demo-campaign demo-edit test test-computing test-waiting check lint \
+	$(LINTERS) test-domain local down deploy go-back delete-versions docs machines locks sbom dev emulator \
+	sam supply chromium faults browser screenshots bench
 MAKEFLAGS += --no-print-directory
 # Containers often set it. Then each of pytest's workers compiles every module, at each run.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,7 +18,10 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
 WORKERS := --numprocesses auto --maxprocesses 5
 PYTEST := .venv/bin/pytest $(WORKERS)
-CORES = $(shell getconf _NPROCESSORS_ONLN) # enough where no test waits
+# Tests that wait for processes, servers and browsers. They run beside the others with workers of
+# their own: none has to collect all tests.
+WAITERS := 2
+WAITING := tests/browser tests/cli/local tests/faults/test_load.py tests/live
 # Runs several targets at once. GNU make 4 and later keeps the output of each together.
 AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
@@ -44,8 +48,7 @@ down: dev ## Stop the local stack; its data is kept
 	@.venv/bin/jobyard local down
 
 test: lint emulator sam chromium ## Run all linters and tests, live tests included
-	$(call say,tests: the live ones in parallel with the others)
-	@$(PYTEST) -p tests.coverage_plugin
+	@$(MAKE) --jobs 2 test-computing test-waiting
 	$(call say,coverage with branches)
 	@.venv/bin/python -m tests.coverage .coverage.json
 
@@ -55,10 +58,17 @@ check: dev ## Run the linters, and the tests of domain and infrastructure
 lint: dev ## Run the linters only
 	@$(AT_ONCE) $(LINTERS)
 
+test-computing:
+	$(call say,tests; beside them those that wait: live ones and browsers and processes)
+	@$(PYTEST) -p tests.coverage_plugin $(WAITING:%=--ignore=%)
+
+test-waiting: # shown as a whole, or it would be among the dots of the others
+	@.venv/bin/pytest --numprocesses $(WAITERS) $(WAITING) >.waiting.log 2>&1; waited=$$?; \
+		cat .waiting.log; exit $$waited
+
 test-domain:
 	$(call say,tests of domain and infrastructure)
-	@.venv/bin/pytest --numprocesses $(CORES) --maxprocesses 5 -q tests/domain tests/infra \
-		--ignore tests/infra/test_sam.py
+	@$(PYTEST) -q tests/domain tests/infra --ignore tests/infra/test_sam.py
 
 lint-format:
 	$(call say,formatting)
@@ -119,7 +129,13 @@ deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
 	@$(SAM) build --cached
 	@$(SAM) deploy --stack-name $(STACK) --resolve-s3 \
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND \
-		$(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+		--parameter-overrides UpdateId=$$(date -u +%Y%m%dT%H%M%S) $(PARAMETERS)
+
+go-back: dev ## Make the versions before the last update live again: STACK=name
+	@.venv/bin/python -m cli.versions go-back $(STACK)
+
+delete-versions: dev ## Delete versions of a stack on AWS that nothing runs: STACK=name DAYS=30
+	@.venv/bin/python -m cli.versions delete-old $(STACK) $(DAYS)
 
 dev emulator sam supply chromium:
 	@requirements/install $@

@@ -83,7 +83,7 @@ BOUNDS = (
     Bound("campaign", "growth_mb", 10.0),
     Bound("rollout", "grant_error", 0.05),
     Bound("rollout", "settle_calls_last", 6),
-    Bound("rollout", "settle_items_last", 110),
+    Bound("rollout", "settle_items_last", 15),
     Bound("datasets", "small_commit_units", 15),
     Bound("datasets", "lookup_reads", 3),
     Bound("datasets", "bytes_per_feature", 500),

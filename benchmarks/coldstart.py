@@ -6,11 +6,12 @@ the handler is imported and its clients exist: those of the module, and the stor
 shown too: if the two differ much, something else was running.
 
 The peer is the usual way: boto3, PynamoDB, Powertools (Logger, Metrics, Tracer, the HTTP API
-resolver with validation) and pydantic imported whole from site-packages, with byte code, then an S3
+resolver with validation) and pydantic imported whole from site-packages, with bytecode, then an S3
 client of boto3 and a connection of PynamoDB. It is the same for every function, and its starts
 alternate with ours.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -73,8 +74,15 @@ _PAGE += (
 )
 _WEB_REQUESTS = {"web.handler, the batches": _PAGE}
 
-# What a function imports with its first job.
-_AFTER = dict.fromkeys(("execute.chunk", "execute.job"), "import jobyard.jobtypes.deposit.steps")
+# What a worker imports with its first job: the services of the job's origin, and its steps.
+_DEPOSITS = "jobyard.services.batches.chunk_source, jobyard.jobtypes.deposit.steps"
+_SCHEDULED = "jobyard.services.schedules.occurrence_source"
+_AFTER = {
+    "execute.chunk": f"import {_DEPOSITS}",
+    "execute.job": f"import {_SCHEDULED}, jobyard.jobtypes.deposit.steps",
+    "system.job": f"import {_SCHEDULED}, jobyard.services.retention",
+    "report.settle": "import jobyard.services.schedules.jobs",
+}
 
 _WHOLE = """
 import sys, time
@@ -166,8 +174,8 @@ def measure() -> Figures:
 
 def _path(build: Path) -> list[str]:
     """The path of a function: its code and its layers, built as `deployment.deploy` does."""
-    functions = artifacts.compiled(ROOT / "functions", build / "functions")
-    package = artifacts.compiled(
+    functions = artifacts.compile_tree(ROOT / "functions", build / "functions")
+    package = artifacts.compile_tree(
         ROOT / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"
     )
     vendor = artifacts.packages_layer(ROOT / "layers" / "vendor", build)
@@ -201,6 +209,8 @@ def _value_of(value: Any, name: str, defaults: Mapping[str, str]) -> str:
     if "Fn::Join" in value:
         separator, parts = value["Fn::Join"]
         return str(separator).join(_value_of(each, name, defaults) for each in parts)
+    if isinstance(value.get("Fn::Sub"), str):
+        return re.sub(r"\$\{(\w+)\}", lambda part: defaults.get(part[1], part[1]), value["Fn::Sub"])
     return defaults.get(value["Ref"], value["Ref"]) if "Ref" in value else name
 
 

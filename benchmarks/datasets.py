@@ -57,7 +57,7 @@ def measure() -> Figures:
         context = DatasetContext(stack.settings, stack.s3, stack.now)
         dataset = readers.head("many")
         content = files.read(files.index_key(dataset.base), context)
-        index = BaseIndex.of_content(content)
+        index = BaseIndex.from_bytes(content)
         with reads_of(stack) as lookup:
             readers.features_at(dataset, 1, [str(POINTS // 2)], context)
         with reads_of(stack) as region:

@@ -53,7 +53,9 @@ class NotArchived(Exception):
 
 @dataclass(frozen=True)
 class Transfer:
-    """The input of a process: the file's URL, the S3 endpoint, its digest and length in bytes."""
+    """What a transfer process gets: the file's URL and host, the S3 endpoint, and the file's
+    SHA-256 and size in bytes.
+    """
 
     url: str
     host: str

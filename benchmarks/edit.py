@@ -7,10 +7,11 @@ are the real ones, on an emulator; each job runs in a process of its own.
 
 - Seconds are of CPU of that process, without the emulator's, and of the clock.
 - `writes_per_change` are the write units of the task that commits, with the job's own record.
-- `small_commit_units` are those for the dataset of a job of CHANGED features in LARGE points, which
-  have to be as many as in SMALL ones; so do the most memory and the reads of S3 for its package.
+- `small_commit_units` are the write units to the dataset's tables for CHANGED features of LARGE. If
+  CHANGED features of SMALL need another number (`small_commit_units_of_small`), it fails.
+- `growth_mb` and `package_reads` compare the memory and the reads of S3 for these two packages.
 - The peer is geodiff's rebase of the same two edits in SQLite. `merge_ratio` is its CPU to ours,
-  more is better; ours reads what became live from S3.
+  more is better; ours reads from S3 what was committed since the package was made.
 """
 
 import json
@@ -46,7 +47,7 @@ LARGE = 1_000_000
 CHANGED = 10
 RULES = ({"rule": "geometry"}, {"rule": "no_overlap"})
 _COLUMNS = 100  # of the grid of squares
-_OF_DATASETS = ("datasets", "commits", "versions")
+_DATASET_TABLES = ("datasets", "commits", "versions")
 _PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 _DRIVER = ROOT / "benchmarks" / "geodiff" / "drive.py"
 _STAGES = ("package", "read", "merge", "validate", "commit")
@@ -80,11 +81,11 @@ class MeasuredEdit:
     @property
     def dataset_units(self) -> float:
         """Write units for the dataset."""
-        return sum(self.units.get(table, 0.0) for table in _OF_DATASETS)
+        return sum(self.units.get(table, 0.0) for table in _DATASET_TABLES)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Count the block for a stage, the first time."""
+        """Time the block; only the first block of a stage counts."""
         began, cpu = time.perf_counter(), time.process_time()
         yield
         self.cpu_s.setdefault(stage, time.process_time() - cpu)
@@ -94,12 +95,12 @@ class MeasuredEdit:
 def measure() -> Figures:
     """Seconds, write units and memory of edit jobs, and their merge compared with geodiff's."""
     with emulator_with_tables() as endpoint:
-        _apart(_make, endpoint, "areas", FEATURES)
-        _apart(_make, endpoint, "small", SMALL)
-        _apart(_make, endpoint, "large", LARGE)
-        ran: MeasuredEdit = _apart(_edit_all, endpoint)
-        small: MeasuredEdit = _apart(_edit_few, endpoint, "small")
-        large: MeasuredEdit = _apart(_edit_few, endpoint, "large")
+        _in_new_process(_make, endpoint, "areas", FEATURES)
+        _in_new_process(_make, endpoint, "small", SMALL)
+        _in_new_process(_make, endpoint, "large", LARGE)
+        ran: MeasuredEdit = _in_new_process(_edit_all, endpoint)
+        small: MeasuredEdit = _in_new_process(_edit_few, endpoint, "small")
+        large: MeasuredEdit = _in_new_process(_edit_few, endpoint, "large")
     for stage in _STAGES:
         say(f"{stage:>9}: {ran.cpu_s[stage]:.2f} s of CPU, {ran.clock_s[stage]:.1f} s")
     if small.dataset_units != large.dataset_units:
@@ -123,7 +124,7 @@ def measure() -> Figures:
     }
 
 
-def _apart(function: Callable[..., Any], *arguments: Any) -> Any:
+def _in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function returns in a new process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)

@@ -2,6 +2,7 @@
 
 import sys
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -22,7 +23,7 @@ def login(
         typer.Option(
             "--as",
             metavar="ROLE",
-            help=f"Sign in as a demo user of the local stack: {', '.join(ROLES)}.",
+            help=f"Sign in as a demo user of the local stack: {', '.join(ROLES)}, worker-2.",
         ),
     ] = "",
     username: Annotated[
@@ -68,6 +69,24 @@ def whoami(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> 
     tokens = ctx.obj.tokens(stack)
     name = tokens.connection.name if isinstance(tokens, SessionTokens) else stack
     _show_session(name, tokens.session, as_json=as_json)
+
+
+@app.command("set-up-mfa")
+def set_up_mfa(ctx: typer.Context, stack: StackName = "") -> None:
+    """Set up an authenticator app for yourself. Each sign-in asks for its code from then on."""
+    tokens = ctx.obj.tokens(stack)
+    if not isinstance(tokens, SessionTokens):
+        raise typer.BadParameter("a machine client has no authenticator app")
+    tokens.token()  # renewed, if it is about to expire
+    connection, current = tokens.connection, tokens.session
+    secret = session.authenticator_secret(connection, current)
+    label = quote(f"Jobyard {connection.name}:{current.username}")
+    console = terminal.console()
+    console.print("Add this secret to your authenticator app:", secret, soft_wrap=True)
+    uri = f"otpauth://totp/{label}?secret={secret}&issuer=Jobyard"
+    console.print(f"or open {uri}", markup=False, soft_wrap=True)
+    session.confirm_authenticator(connection, current, _secret("Authenticator code"))
+    console.print("done: sign in again with a code of the app")
 
 
 @app.command()

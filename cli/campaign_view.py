@@ -83,7 +83,7 @@ def show_one(found: Document) -> None:
         if found["ended_at"]
         else ("ends", terminal.local_time(found["expires_at"])),
     ]
-    links = (("retries", "retry_of"), ("replaces", "replaces"), ("replaced by", "replaced_by"))
+    links = (("retry of", "retry_of"), ("replaces", "replaces"), ("replaced by", "replaced_by"))
     facts += [(name, found[field]) for name, field in links if found[field]]
     facts.append(("reports to", ", ".join(found["notify"]) or "nobody"))
     if found["waiting_reason"]:

@@ -17,11 +17,11 @@ from cli.findings import (
     EXIT_ERRORS,
     EXIT_UNREADABLE,
     blocks,
-    copied,
     line_of,
     opened,
     print_document,
     print_listing,
+    tee_blocks,
 )
 from cli.options import Json, Limit, Reason, StackName
 from cli.terminal import SafeConsole, print_error, printable_path
@@ -203,9 +203,9 @@ def start(
     as_json: Json = False,
 ) -> None:
     """Start a campaign, or preview it."""
-    body = options.read_json("FIELDS", fields)
+    body = options.read_json("JSON|@FILE", fields)
     if not isinstance(body, dict):
-        raise typer.BadParameter("a JSON object is expected", param_hint="FIELDS")
+        raise typer.BadParameter("a JSON object is expected", param_hint="JSON|@FILE")
     api = ctx.obj.api(stack)
     if targets is not None:
         body |= _targets_of(targets, api)
@@ -226,7 +226,7 @@ def _targets_of(file: str, api: ApiClient) -> Document:
     """
     found: list[Document] = []
     with opened(file) as stream, TemporaryFile() as copy:
-        content = copied(stream, copy, TARGETS_BYTES, "--targets")
+        content = tee_blocks(stream, copy, TARGETS_BYTES, "--targets")
         for target in _checked_targets(content, printable_path(file)):
             if len(found) <= MAX_INLINE_TARGETS:
                 found.append(target.document())
@@ -420,9 +420,9 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Start a new campaign for the tasks of an ended one that have not succeeded, or preview it."""
-    body = options.read_json("FIELDS", fields)
+    body = options.read_json("JSON|@FILE", fields)
     if not isinstance(body, dict):
-        raise typer.BadParameter("a JSON object is expected", param_hint="FIELDS")
+        raise typer.BadParameter("a JSON object is expected", param_hint="JSON|@FILE")
     path = f"/campaigns/{campaign_id}/retry"
     found = ctx.obj.api(stack).post(f"{path}/preview" if preview else path, body)
     if as_json:

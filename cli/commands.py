@@ -128,18 +128,16 @@ def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
     """Show the jobs that a requeue refused, with the reasons. True if there were any."""
     shown = 0
     path: str | None = f"/batches/{batch_id}/operations/{operation_id}"
-    cursor: Document = {}
+    query: Document = {"outcome": "refused"}
     while path:
-        found = api.get(path, **cursor)
+        found = api.get(path, **query)
         for each in found.get("outcomes", ()):
-            if each["outcome"] != "refused":
-                continue
             shown += 1
             if shown > _SHOWN_REFUSALS:
                 terminal.console().print(f"and more: `jobyard jobs {batch_id} --state failed`")
                 return True
             terminal.console().print(f"{each['job_id']}: {each['message']}", markup=False)
-        cursor = {"cursor": found.get("next_cursor")}
+        query["cursor"] = found.get("next_cursor")
         path = path if found.get("next_cursor") else None
     return bool(shown)
 
@@ -293,7 +291,7 @@ def resend_report(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Send the mail of a report again, to all of its recipients, or call a webhook again."""
+    """Send the mail of a report, or a webhook delivery, again, to all of its recipients."""
     path = f"/{origin_of(origin_id).path}/{origin_id}/reports/{number}/resend"
     report = ctx.obj.api(stack).post(path, {"reason": reason})
     if as_json:

@@ -9,7 +9,7 @@ import httpx
 
 from cli.client import ApiClient
 from cli.connections import StackConnection, find_connection
-from cli.program import ProgramCredentials, ProgramTokens
+from cli.machine_client import ClientCredentials, ClientTokens
 from cli.session import Session, SessionTokens, open_session
 
 
@@ -22,20 +22,20 @@ class CliContext:
     pause: Callable[[float], None] = time.sleep
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def tokens(self, stack: str) -> SessionTokens | ProgramTokens:
-        """The tokens of the program in the environment, or else of the signed-in user."""
-        program = ProgramCredentials.of_environment(self.environment)
-        if program is None:
+    def tokens(self, stack: str) -> SessionTokens | ClientTokens:
+        """The tokens of the machine client in the environment, or else of the signed-in user."""
+        client = ClientCredentials.of_environment(self.environment)
+        if client is None:
             connection = self.connect(stack)
             return SessionTokens(connection, open_session(connection))
-        return ProgramTokens(program, lambda: self.connect(stack).locate(), self.transport)
+        return ClientTokens(client, lambda: self.connect(stack).locate(), self.transport)
 
     def api(self, stack: str, session: Session | None = None) -> ApiClient:
         """A client of the stack's API for `session`, by default the signed-in user."""
         bearer = SessionTokens(self.connect(stack), session) if session else self.tokens(stack)
         roles = ", ".join(bearer.session.roles) or "no role"
-        if isinstance(bearer, ProgramTokens):
-            who = f"you are the program in JOBYARD_CLIENT_ID ({roles})"
+        if isinstance(bearer, ClientTokens):
+            who = f"you are the machine client in JOBYARD_CLIENT_ID ({roles})"
         else:
             who = (
                 f"you are signed in as {bearer.session.username} ({roles}); "

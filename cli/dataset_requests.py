@@ -12,7 +12,7 @@ from cli.client import ApiClient, Document
 from cli.context import CliContext
 from cli.dataset_rules import rules_in
 from cli.features import Precision, checked_features
-from cli.findings import EXIT_ERRORS, copied, opened
+from cli.findings import EXIT_ERRORS, opened, tee_blocks
 from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, printable_path
 from jobyard.domain.datasets.extent import parse_extent
@@ -54,7 +54,7 @@ def load(
     """
     api: ApiClient = ctx.obj.api(stack)
     with opened(file) as stream, TemporaryFile() as copy:
-        content = copied(stream, copy, UPLOAD_BYTES, "FILE")
+        content = tee_blocks(stream, copy, UPLOAD_BYTES, "FILE")
         for _ in checked_features(
             content, printable_path(file), precision, "it is not sent", EXIT_ERRORS
         ):
@@ -228,12 +228,17 @@ def history(
             local_time(each["at"]),
             each["op"],
             ", ".join(each["authors"]),
-            _differing(each["before"], each["after"]),
+            _too_large(each) or _differing(each["before"], each["after"]),
         )
         for each in found["items"]
     ]
     columns = ("!revision", "!at", "!change", "by", "~before → after")
     show.show_list(found, columns, rows, "change", as_json=False)
+
+
+def _too_large(change: Document) -> str:
+    """What is said of a change whose features the API leaves out; "" of others."""
+    return f"too large: export --since {change['revision'] - 1}" if change["is_cut"] else ""
 
 
 def _differing(before: Document | None, after: Document | None) -> str:

@@ -161,7 +161,7 @@ def _make_manifest(runner: DemoRunner, files: ServedFiles, folder: Path) -> None
 
 
 def _submit(runner: DemoRunner, files: ServedFiles, api: ApiClient, name: str) -> str:
-    runner.show_command(f"jobyard submit {name} --collection {COLLECTION}")
+    runner.show_command("depositor", f"jobyard submit {name} --collection {COLLECTION}")
     body: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
     created = api.post("/batches", body)
     with (files.folder / name).open("rb") as content:
@@ -171,7 +171,7 @@ def _submit(runner: DemoRunner, files: ServedFiles, api: ApiClient, name: str) -
 
 
 def _watch(runner: DemoRunner, api: ApiClient, batch_ids: Sequence[str]) -> None:
-    runner.show_command(f"jobyard watch {' '.join(batch_ids)}")
+    runner.show_command("depositor", f"jobyard watch {' '.join(batch_ids)}")
     for batch in progress.watch(api, batch_ids, runner.console):
         runner.console.print(f"\n[bold]{batch['filename']}[/]")
         batch_result.show_end(api, batch, runner.console)

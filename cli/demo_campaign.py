@@ -145,7 +145,7 @@ def play(runner: DemoRunner, devices: SimulatedDevices) -> str:
 
     runner.section("Six gateways are to get a new version; their window opens in some seconds")
     opens_at = datetime.now(UTC).replace(microsecond=0) + _LEAD
-    runner.show_command("jobyard campaign start @gateways.json")
+    runner.show_command("admin", "jobyard campaign start @gateways.json")
     campaign_id = _start(runner, api, "/campaigns", devices.campaign(opens_at))
     path = f"/campaigns/{campaign_id}"
     watch = _Watch(runner, api, path)
@@ -172,7 +172,7 @@ def play(runner: DemoRunner, devices: SimulatedDevices) -> str:
 
     runner.section("Once it accepts the credentials, a new campaign retries what has not succeeded")
     devices.repair()
-    runner.show_command(f"jobyard campaign retry {campaign_id}")
+    runner.show_command("admin", f"jobyard campaign retry {campaign_id}")
     retry_id = _start(runner, api, f"{path}/retry", {})
     watch = _Watch(runner, api, f"/campaigns/{retry_id}")
     retried = watch.until(lambda found, _: bool(found["ended_at"]))

@@ -21,7 +21,8 @@ COUNTIES = "examples/datasets/counties.geojson.gz"
 ALAMEDA, STANISLAUS = "06001", "06099"
 NAMES = {ALAMEDA: "Alameda", STANISLAUS: "Stanislaus"}
 TEAM, EDIT_TYPE = "surveyors", "border"
-SPIKE = [-121.470975, 37.481556]  # the corner at which both counties meet themselves
+OTHER = "worker-2"  # who is done first
+SPIKE = [-121.470975, 37.481556]  # the corner at which both counties intersect themselves
 _POLL_S = 0.2
 _TIMEOUT_S = 120.0
 
@@ -57,26 +58,26 @@ def demo(
 
 
 def without_spike(feature: Feature) -> Feature:
-    """A county without the corner at which it meets itself."""
+    """A county without the corner at which it intersects itself."""
     (ring,) = feature["geometry"]["coordinates"]
     return _with_ring(feature, [each for each in ring if each != SPIKE])
 
 
-def with_a_knot(feature: Feature) -> Feature:
+def with_self_intersection(feature: Feature) -> Feature:
     """A repaired county, but with two corners in the wrong order, so that it crosses itself."""
     (ring,) = without_spike(feature)["geometry"]["coordinates"]
     swapped = (
         _with_ring(feature, [*ring[:at], ring[at + 1], ring[at], *ring[at + 2 :]])
         for at in range(1, len(ring) - 2)
     )
-    return next(filter(meets_itself, swapped))
+    return next(filter(intersects_itself, swapped))
 
 
 def _with_ring(feature: Feature, ring: list[Any]) -> Feature:
     return feature | {"geometry": {"type": "Polygon", "coordinates": [ring]}}
 
 
-def meets_itself(feature: Feature) -> bool:
+def intersects_itself(feature: Feature) -> bool:
     """Whether the county's only ring crosses or touches itself."""
     (ring,) = feature["geometry"]["coordinates"]
     return crossing_in(ring) is not None
@@ -87,7 +88,7 @@ def play(runner: DemoRunner, folder: Path) -> str:
     story = _Story(runner, folder, runner.as_user("admin").api(""))
     dataset = story.load()
 
-    runner.section("Alameda and Stanislaus meet themselves at the corner that they share")
+    runner.section("Alameda and Stanislaus intersect themselves at the corner that they share")
     story.show_corner(dataset, 1)
 
     runner.section("A planner proposes a repair, and allocates it to a team")
@@ -95,7 +96,7 @@ def play(runner: DemoRunner, folder: Path) -> str:
 
     runner.section("A worker claims it, downloads its package, and makes a mistake")
     counties = story.claim("worker", edit_id)
-    mistaken = [without_spike(counties[ALAMEDA]), with_a_knot(counties[STANISLAUS])]
+    mistaken = [without_spike(counties[ALAMEDA]), with_self_intersection(counties[STANISLAUS])]
     story.upload(edit_id, mistaken, "the corner is gone")
     invalid = story.await_state(edit_id, "invalid")
 
@@ -103,16 +104,20 @@ def play(runner: DemoRunner, folder: Path) -> str:
     fixup_id = invalid["open_child"]
     runner.run("worker", "edit", "findings", fixup_id)
 
-    runner.section("Meanwhile somebody else changes a name, and is done first")
+    runner.section("Meanwhile another worker changes a name, and is done first")
     rename_id = story.propose(dataset, "The full name of Stanislaus", STANISLAUS, reviewed=False)
-    named = story.claim("worker", rename_id)[STANISLAUS]
+    named = story.claim(OTHER, rename_id)[STANISLAUS]
     named["properties"] = {"name": "Stanislaus County"}
-    story.upload(rename_id, [named], "its full name")
+    story.upload(rename_id, [named], "its full name", OTHER)
     story.await_state(rename_id, "completed")
 
-    runner.section("The worker repairs the mistake. Both changes are kept, and validated together")
+    runner.section("The worker repairs the mistake, and writes that name in another way")
     story.claim("worker", fixup_id)
-    story.upload(fixup_id, [without_spike(each) for each in counties.values()], "no knot any more")
+    repaired = [without_spike(each) for each in counties.values()]
+    next(each for each in repaired if each["id"] == STANISLAUS)["properties"] = {
+        "name": "Stanislaus Co."
+    }
+    story.upload(fixup_id, repaired, "no self-intersection any more")
     quarantined = story.await_state(edit_id, "quarantined")
 
     runner.section("A reviewer who had no part in it sees what changes, and approves")
@@ -120,9 +125,16 @@ def play(runner: DemoRunner, folder: Path) -> str:
     story.claim("reviewer", review_id)
     runner.run("reviewer", "edit", "changes", review_id)
     runner.run("reviewer", "edit", "review", review_id, "approve", "--comment", "as surveyed")
+    conflicted = story.await_state(edit_id, "conflicted")
+
+    runner.section("Both gave Stanislaus a name: a conflict. The worker takes the other one")
+    conflict_id = conflicted["open_child"]
+    runner.run("worker", "edit", "findings", conflict_id)
+    story.claim("worker", conflict_id)
+    runner.run("worker", "edit", "upload", conflict_id, "--choice", f"{STANISLAUS}=theirs")
     done = story.await_state(edit_id, "completed")
 
-    runner.section("It is committed: nothing is lost, and the history says who did what")
+    runner.section("It is committed: no work is lost, and the history says who did what")
     story.show_corner(dataset, done["revision"])
     runner.run("worker", "dataset", "history", dataset, STANISLAUS)
     return f"edits/{edit_id}"
@@ -143,18 +155,18 @@ class _Story:
         name = next(each for each in names if each not in taken)
         self.runner.section("An admin loads 3,231 counties, which people are to edit")
         self.runner.run("admin", "dataset", "load", name, COUNTIES)
-        members = ("--worker", "worker", "--reviewer", "reviewer")
+        members = ("--worker", "worker", "--worker", OTHER, "--reviewer", "reviewer")
         self.runner.run("admin", "team", "put", TEAM, *members)
         wanted = json.dumps({"quarantine": True})
         self.runner.run("admin", "edit", "settings", name, EDIT_TYPE, "--set", wanted)
         return name
 
     def show_corner(self, dataset: str, revision: int) -> None:
-        """Print whether the counties meet themselves at a revision."""
+        """Print whether the counties intersect themselves at a revision."""
         for feature_id, name in NAMES.items():
             path = f"/datasets/{dataset}/feature"
             feature = self.admin.get(path, id=feature_id, revision=revision)
-            word = "meets itself" if meets_itself(feature) else "is sound"
+            word = "intersects itself" if intersects_itself(feature) else "is sound"
             line = Text.assemble((f"revision {revision}  ", "dim"), (name, "bold"), f" {word}")
             self.runner.console.print(line)
 
@@ -179,11 +191,13 @@ class _Story:
             collection = json.loads(package.read("features.geojson"))
         return {each["id"]: each for each in collection["features"]}
 
-    def upload(self, job_id: str, features: list[Feature], comment: str) -> None:
-        """Upload edited features as the worker."""
+    def upload(
+        self, job_id: str, features: list[Feature], comment: str, user: str = "worker"
+    ) -> None:
+        """Upload edited features."""
         file = self.folder / f"{job_id}.geojson"
         file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-        self.runner.run("worker", "edit", "upload", job_id, str(file), "--comment", comment)
+        self.runner.run(user, "edit", "upload", job_id, str(file), "--comment", comment)
 
     def await_state(self, job_id: str, state: str) -> Document:
         """Print the states of a job until it is in `state`, and return it then.

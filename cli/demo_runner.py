@@ -160,9 +160,10 @@ class DemoRunner:
         """Print the title of the next part."""
         self.console.print(f"\n[bold cyan]{title}[/]\n")
 
-    def show_command(self, command: str) -> None:
-        """Show a command."""
-        self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")), soft_wrap=True)
+    def show_command(self, user: str, command: str) -> None:
+        """Show a command, and who types it."""
+        line = Text.assemble((f"{user} $ ", "dim"), (command, "bold"))
+        self.console.print(line, soft_wrap=True)
 
     def run(self, user: str, *arguments: str) -> None:
         """Show and run a command as `user`.
@@ -184,7 +185,7 @@ class DemoRunner:
 
     def _fails(self, user: str, arguments: tuple[str, ...]) -> bool:
         shown = [_quoted(each) if " " in each else each for each in arguments]
-        self.show_command(f"jobyard {' '.join(shown)}")
+        self.show_command(user, f"jobyard {' '.join(shown)}")
         try:
             return bool(app(arguments, standalone_mode=False, obj=self.as_user(user)))
         except click.exceptions.Exit as end:

@@ -72,8 +72,9 @@ def _play(runner: DemoRunner) -> str:
     runner.section("An admin schedules it")
     delete_earlier(api, ID_FILE, runner.console)
     runner.show_command(
+        "admin",
         f'jobyard schedule create --title "{TITLE}" --job-type sweep --parameters @{PARAMETERS} '
-        f"{' '.join(SUNDAYS)}"
+        f"{' '.join(SUNDAYS)}",
     )
     schedule_id = str(api.post("/schedules", schedule_document())["schedule_id"])
     ID_FILE.write_text(schedule_id)

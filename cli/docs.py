@@ -112,7 +112,7 @@ def section(lifecycle: Lifecycle) -> str:
         (
             f"`{each.name}`",
             each.type.value,
-            " / ".join(dict.fromkeys(each.labels.values())),
+            each.shown_as,
             each.description,
         )
         for each in lifecycle.states

@@ -6,6 +6,7 @@ from datetime import datetime
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -14,6 +15,7 @@ from cli.client import ApiClient, Document
 from cli.findings import EXIT_ERRORS
 from cli.options import Json, Limit, StackName
 from jobyard.domain.edits.edit_job import EditState
+from jobyard.domain.edits.package import attachment_name
 from jobyard.domain.edits.upload import Choice, UploadKind
 from jobyard.domain.edits.work import Priority, UploadOutcome
 from jobyard.domain.errors import BadRequest, JobyardError
@@ -22,7 +24,7 @@ from jobyard.domain.plurals import plural
 
 app = typer.Typer()
 attachments = typer.Typer(
-    no_args_is_help=True, help="Ask data custodians for files, and answer for them."
+    no_args_is_help=True, help="Ask data custodians for files, get them, or answer for them."
 )
 app.add_typer(attachments, name="attachment")
 
@@ -137,6 +139,19 @@ def propose(
             terminal.print_error(f"{job['id']} is proposed, and not allocated:")
             raise
     edit_view.print_state(job, as_json=as_json)
+
+
+@app.command("copy")
+def copy_one(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Propose an edit job like another one, without its planned times."""
+    answer = ctx.obj.api(stack).post(f"/edits/{job_id}/copy", {"reason": reason})
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @app.command("list")
@@ -641,6 +656,29 @@ def upload_attachment(
     edit_view.print_state(answer, as_json=as_json)
 
 
+@attachments.command("download")
+def download_attachment(
+    ctx: typer.Context,
+    job_id: EditId,
+    index: Index,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it; by default, its name in packages."),
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Download the file that a custodian sent."""
+    api: ApiClient = ctx.obj.api(stack)
+    link = api.get(f"/edits/{job_id}/attachments/{index}/download")
+    target = to or Path(Path(attachment_name(index, link["filename"])).name)
+    api.download(link["url"], target)
+    if as_json:
+        terminal.print_json(link)
+    else:
+        terminal.console().print(f"{target}: attachment {index}")
+
+
 @attachments.command()
 def decline(
     ctx: typer.Context,
@@ -667,15 +705,21 @@ def settings(
             "--set", metavar="JSON", help="What holds for the TYPE; what is left out is off."
         ),
     ] = "",
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the TYPE; its edit jobs must have ended.")
+    ] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Show what holds for the types of edit jobs on a dataset, or set it for one."""
+    """Show what holds for the types of edit jobs on a dataset, set it for one, or remove one."""
     api: ApiClient = ctx.obj.api(stack)
-    if bool(edit_type) is not bool(values):
-        raise typer.BadParameter("give TYPE and --set, or neither")
-    if edit_type:
-        api.put(f"/edit-settings/{dataset}/{edit_type}", options.read_json("--set", values))
+    if bool(edit_type) is not (bool(values) or remove) or (values and remove):
+        raise typer.BadParameter("give TYPE with --set or --remove, or neither")
+    path = f"/edit-settings/{dataset}/{quote(edit_type, safe='')}"
+    if remove:
+        api.delete(path)
+    elif edit_type:
+        api.put(path, options.read_json("--set", values))
     found = api.get(f"/edit-settings/{dataset}")
     if as_json:
         terminal.print_json(found)

@@ -1,6 +1,7 @@
 """Edit jobs, the worklist and settings as a terminal shows them."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -21,6 +22,7 @@ _COMMANDS = {
     "discard": "review",
 }
 _SHOWN_FINDINGS = 20
+_VALUE_LENGTH = 60  # of a property in conflict
 _CLOCKS = {"yellow": "bold yellow", "red": "bold red"}
 
 
@@ -193,16 +195,40 @@ def print_findings(found: Document) -> None:
     if found["report"]:
         _print_report(found["report"])
     if found["conflicts"]:
-        conflicts: Rows = [
-            (each["id"], each["kind"].replace("_", " / "), ", ".join(each["properties"]))
-            for each in found["conflicts"]
-        ]
-        section("Conflicts", ("!feature", "!mine / theirs", "in"), conflicts)
-        if found["conflict_count"] > len(conflicts):
+        names = ("!feature", "!in", "both began with", "mine", "theirs, live now")
+        section("Conflicts", names, [*_conflict_rows(found["conflicts"])])
+        if found["conflict_count"] > len(found["conflicts"]):
             total = plural(found["conflict_count"], "conflict")
             console.print(f"[dim]of {total}: findings.json in the package has all[/]")
     if found["feedback"]:
         console.print(f"{found['reviewer']}: {found['feedback']}")
+
+
+def _conflict_rows(conflicts: Sequence[Document]) -> Iterator[tuple[str, ...]]:
+    """Of each property in conflict the three values; of a feature that one deleted, that."""
+    for each in conflicts:
+        versions = [each[side] for side in ("base", "mine", "theirs")]
+        is_whole = each["is_cut"] or "insert" in each["kind"] or "delete" in each["kind"]
+        for name in ("feature",) if is_whole else each["properties"]:
+            values = [_value(name, version, is_cut=each["is_cut"]) for version in versions]
+            yield each["id"], name, *values
+
+
+def _value(name: str, feature: Document | None, *, is_cut: bool) -> str:
+    """What a version of a feature has as a property, its geometry, or in all."""
+    if is_cut:
+        return "too large to show"
+    if feature is None:
+        return "no feature"
+    if name == "geometry":
+        return str((feature["geometry"] or {}).get("type", "no place"))
+    wanted = feature["properties"]
+    if name != "feature":
+        if name not in wanted:
+            return "missing"
+        wanted = wanted[name]
+    text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+    return text if len(text) <= _VALUE_LENGTH else f"{text[:_VALUE_LENGTH]}…"
 
 
 def _print_report(report: Document) -> None:

@@ -62,7 +62,7 @@ def blocks(stream: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def copied(stream: IO[bytes], copy: IO[bytes], limit: int, option: str) -> Iterator[bytes]:
+def tee_blocks(stream: IO[bytes], copy: IO[bytes], limit: int, option: str) -> Iterator[bytes]:
     """The blocks of a stream, which are also written to `copy`: a pipe can be read only once.
 
     Raises:

@@ -40,7 +40,7 @@ def _show(found: Lifecycle, console: Console) -> None:
         (
             terminal.state(state.name),
             state.type.value,
-            " / ".join(dict.fromkeys(state.labels.values())),
+            state.shown_as,
             state.description,
         )
         for state in found.states

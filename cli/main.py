@@ -25,7 +25,7 @@ LAZY_GROUPS = {
     "collection": ("cli.collection", "Manage collections and who may deposit in them."),
     "object": ("cli.objects", "Show stored objects and download their files."),
     "schedule": ("cli.schedules", "Manage recurring jobs."),
-    "webhook": ("cli.webhooks", "Manage webhooks: URLs that are called at an end."),
+    "webhook": ("cli.webhooks", "Manage webhooks: URLs that get a signed request at an end."),
     "calendar": ("cli.calendars", "Manage the calendars that schedules follow."),
 }
 
@@ -33,14 +33,10 @@ LAZY_GROUPS = {
 class CommandGroup(TyperGroup):
     """The top-level commands. An error is printed on standard error and exits with 1."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return [*super().list_commands(ctx), *LAZY_GROUPS]
-
-    def get_command(self, ctx: typer.Context, name: str) -> Any:  # type: ignore[override]
-        """A command. A lazy group is only a stub with its help text."""
-        if name in LAZY_GROUPS:
-            return TyperGroup(name=name, help=LAZY_GROUPS[name][1])
-        return super().get_command(ctx, name)
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        for name, (_, text) in LAZY_GROUPS.items():  # for the help, and for guesses after a typo
+            self.commands[name] = TyperGroup(name=name, help=text)
 
     def resolve_command(  # type: ignore[override]
         self, ctx: typer.Context, args: list[str]

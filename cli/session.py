@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.connections import AwsAccessError, StackConnection, error_text
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.programs import roles_of_scopes
+from jobyard.domain.machine_clients import roles_of_scopes
 
 RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
 
@@ -53,7 +53,7 @@ class Session:
 
     @property
     def roles(self) -> list[str]:
-        """The user's roles: a person's Cognito groups, or those that a program's scopes give."""
+        """The roles: a person's Cognito groups, or those of a machine client's scopes."""
         if "username" in self.claims:
             return list(self.claims.get("cognito:groups", []))
         return sorted(roles_of_scopes(str(self.claims.get("scope", "")).split()))
@@ -140,6 +140,41 @@ _CHALLENGE_RESPONSES = {
     "NEW_PASSWORD_REQUIRED": "NEW_PASSWORD",
     "SOFTWARE_TOKEN_MFA": "SOFTWARE_TOKEN_MFA_CODE",
 }
+
+
+def authenticator_secret(connection: StackConnection, current: Session) -> str:
+    """A new secret for the authenticator app of the person who is signed in. It counts once a code
+    is confirmed.
+
+    Raises:
+        SignInFailed: Cognito refuses. AwsAccessError: it cannot be reached.
+    """
+    cognito = connection.cognito(current.user_pool)
+    try:
+        answer = cognito.associate_software_token(AccessToken=current.access_token)
+    except ClientError as error:
+        raise SignInFailed(error_text(error)) from error
+    except BotoCoreError as error:
+        raise AwsAccessError(str(error)) from error
+    return str(answer["SecretCode"])
+
+
+def confirm_authenticator(connection: StackConnection, current: Session, code: str) -> None:
+    """Confirm a code of the app. From now on each sign-in of the person asks for one.
+
+    Raises:
+        SignInFailed: the code is wrong. AwsAccessError: Cognito cannot be reached.
+    """
+    cognito, token = connection.cognito(current.user_pool), current.access_token
+    try:
+        cognito.verify_software_token(AccessToken=token, UserCode=code)
+        cognito.set_user_mfa_preference(
+            AccessToken=token, SoftwareTokenMfaSettings={"Enabled": True, "PreferredMfa": True}
+        )
+    except ClientError as error:
+        raise SignInFailed(error_text(error)) from error
+    except BotoCoreError as error:
+        raise AwsAccessError(str(error)) from error
 
 
 def sign_out(connection: StackConnection) -> bool:

@@ -410,12 +410,12 @@ def reports(
             f"{terminal.counts_text(report['counts'])}",
             markup=False,
         )
-    for call in found.get("webhook_calls", ()):
-        delivery = call["delivery"]
+    for each in found.get("webhook_deliveries", ()):
+        delivery = each["delivery"]
         error = f": {delivery['error']}" if delivery["error"] else ""
         console.print(
-            f"{local_time(call['created_at'])}  webhook {call['seq']}: {call['subject']}, "
-            f"{delivery['state']} after {plural(call['tries'], 'try')}{error}",
+            f"{local_time(each['created_at'])}  webhook {each['seq']}: {each['subject']}, "
+            f"{delivery['state']} after {plural(each['tries'], 'attempt')}{error}",
             markup=False,
         )
     for target in written:
@@ -427,7 +427,9 @@ def reports(
 @app.command()
 def find(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="An id, an ark or a name.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="An id, an ark, a name, a day or a failure code.")
+    ],
     kind: Annotated[
         str, typer.Option(metavar="KIND", help="List all of a kind, such as batch or schedule.")
     ] = "",

@@ -18,7 +18,7 @@ def build_layers(kept: Path) -> Path:
     with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in LAYERS:
-            artifacts.packed_packages(ROOT / "layers" / name, kept)
+            artifacts.packages_zip(ROOT / "layers" / name, kept)
     return kept
 
 

@@ -22,7 +22,7 @@ from tests.faults.aws_semantics import DynamoDBSemantics, S3Semantics, key_names
 from tests.harness import Clients, Harness, Payloads, serving
 from tests.in_process_emulator import ENDPOINT, InProcessEmulator
 from tests.in_process_emulator import running as in_process_emulator_running
-from tests.tables import create_tables
+from tests.tables import KeptRecords, create_tables
 from tests.turns import of_other_days
 from tests.worker_scheduling import ByFile, in_order
 
@@ -68,8 +68,8 @@ def _is_its_turn(item: Any, turn: int) -> bool:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """A worker for each core, and two for tests that wait: for processes, servers and browsers."""
-    return (os.cpu_count() or 1) + 2
+    """A worker for each core, and one, since even tests that compute wait for their servers."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -225,6 +225,12 @@ def deployment() -> Iterator[dict[str, Any]]:
 
     with deployed() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def kept_records(deployment: dict[str, Any]) -> KeptRecords:
+    """Records that several tests of the deployment on moto use."""
+    return KeptRecords()
 
 
 @pytest.fixture

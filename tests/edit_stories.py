@@ -78,9 +78,8 @@ class EditStory:
 
     def propose(self, extent: Mapping[str, Any] = WHOLE_WORLD, **fields: Any) -> str:
         """Propose and allocate an edit job; its id."""
-        proposal = proposals.Proposal(
-            self.dataset, parse_extent(extent), name="Repair", edit_type="border", **fields
-        )
+        named = {"name": "Repair", "edit_type": "border", **fields}
+        proposal = proposals.Proposal(self.dataset, parse_extent(extent), **named)
         job = proposals.propose(proposal, self.harness.context(PLANNER))
         self.harness.machines.run_all()
         return job.edit_id

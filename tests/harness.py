@@ -247,7 +247,7 @@ class Harness:
             max_concurrency=4,
             max_workers=100,
             requests_per_host=2500,
-            quotas=Quotas(open_batches=1000, daily_bytes=10**12, daily_mails=10_000),
+            quotas=Quotas(1000, 10**12, 10_000, 1000, 1000),
             mail_from="jobyard@example.org",
             mail_to="operators@example.org",
             mail_bcc="",
@@ -264,7 +264,8 @@ class Harness:
             device_networks=(),
             user_pool="people",
             user_pool_client="pages",
-            programs={},
+            machine_clients={},
+            mfa_roles=frozenset(),
             sign_in_url="https://sign-in.example.org",
             requests_table="test-requests",
             dead_letters="",
@@ -402,7 +403,7 @@ class Harness:
             self.http,
             self.executions,
             self.now,
-            step.run,
+            step.cause_key,
         )
 
     def prepare_edit(self, event: dict[str, Any]) -> dict[str, Any]:

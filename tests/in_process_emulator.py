@@ -143,6 +143,20 @@ def _remember_expressions(dynamodb: Any) -> None:
     for name in ("_check_redundant_parens", "_check_reserved_keyword_usage"):
         check = lru_cache(1024)(getattr(dynamodb, name))
         setattr(dynamodb, name, _on_tuple(check))
+    dynamodb._parse_partiql = _remembering_the_last(dynamodb._parse_partiql)
+
+
+def _remembering_the_last(parse: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """MiniStack parses each statement of a batch to see what it is, and again to execute it."""
+    last: tuple[Any, Any, Any] = ("", None, None)
+
+    def parse_once(statement: str, parameters: Any) -> Any:
+        nonlocal last
+        if statement is not last[0] or parameters is not last[1]:
+            last = statement, parameters, parse(statement, parameters)
+        return last[2]
+
+    return parse_once
 
 
 def _on_tuple(check: Callable[..., Any]) -> Callable[..., Any]:

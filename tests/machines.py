@@ -193,8 +193,9 @@ class Machines:
             _resolved(state["Parameters"], data, context) if "Parameters" in state else data
         )
         if state["Resource"].endswith(":startExecution"):
+            assert task_input["StateMachineArn"] == "${BatchMachine}"
             self.start_execution(
-                stateMachineArn=task_input["StateMachineArn"],
+                stateMachineArn=context["StateMachine"]["Id"],
                 name=task_input["Name"],
                 input=json.dumps(task_input["Input"]),
             )

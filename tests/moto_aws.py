@@ -19,7 +19,8 @@ from moto.core.base_backend import BaseBackend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.utils import method_names_from_class
-from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
@@ -33,6 +34,7 @@ _ABOUT_ITEMS = {
     *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
 }
 _DYNAMODB = re.compile(r"https://dynamodb\.([^.]+)\.amazonaws\.com/$")
+_NEAR_LIMIT = 100_000  # bytes that were put into an item; DynamoDB takes 409,600, moto 405,000
 _BINARY = re.compile(rb'"BS?": ')
 
 
@@ -208,7 +210,46 @@ def _copy_for_transaction(table: Table, memo: dict[int, Any]) -> Table:
     return result
 
 
+def _put_in_item(item: LimitedSizeDict, name: str, value: Any) -> None:
+    """Put an attribute into an item. The size of the item is counted if it may be near the limit,
+    not for each attribute.
+    """
+    size = value.size() if type(value) is DynamoType else len(str(value))
+    item.__dict__["put"] = most = item.__dict__.get("put", 0) + len(name) + size
+    if most > _NEAR_LIMIT:
+        WHOLE[LimitedSizeDict, "__setitem__"](item, name, value)
+    else:
+        dict.__setitem__(item, name, value)
+
+
+_INSERT = re.compile(r"""INSERT INTO "([^"]+)" VALUE \{([^}]*)\}""")
+_execute_by_moto = DynamoDBBackend.batch_execute_statement
+
+
+def _execute(backend: DynamoDBBackend, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of statements. moto cannot read an INSERT with parameters."""
+    return [
+        _insert(backend, *found.groups(), each["Parameters"])
+        if (found := _INSERT.fullmatch(each["Statement"]))
+        else _execute_by_moto(backend, [each])[0]
+        for each in statements
+    ]
+
+
+def _insert(
+    backend: DynamoDBBackend, table: str, fields: str, parameters: list[Any]
+) -> dict[str, Any]:
+    item = dict(zip(re.findall(r"'(\w+)':\?", fields), parameters, strict=True))
+    names = backend.get_table(table).table_key_attrs
+    if backend.get_item(table, {name: item[name] for name in names}):
+        return {"Error": {"Code": "DuplicateItem", "Message": "it exists"}}
+    backend.put_item(table, item)
+    return {"TableName": table}
+
+
 QUICK: dict[tuple[type, str], Any] = {
+    (DynamoDBBackend, "batch_execute_statement"): _execute,
+    (LimitedSizeDict, "__setitem__"): _put_in_item,
     (DynamoType, "cast_value"): property(_cast),
     (DynamoType, "__eq__"): _equals,
     (DynamoType, "__ne__"): _differs,

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from jinja2 import FileSystemBytecodeCache
 from moto.cognitoidp.models import cognitoidp_backends
 
 from tests import tables
@@ -16,6 +19,9 @@ from tests.functions.web.browser import Browser
 from tests.moto_aws import moto_aws
 from tests.open_collections import make_collections
 from tests.people import sub_of
+from tests.tables import ROOT
+from web import template_environment
+from web.template_environment import environment
 
 ENVIRONMENT = {
     "AWS_REGION": tables.REGION,
@@ -24,13 +30,13 @@ ENVIRONMENT = {
     **{f"JOBYARD_{bucket.upper()}_BUCKET": bucket for bucket in tables.BUCKETS},
     "JOBYARD_CHUNK_SIZE": "2",
     "JOBYARD_MAX_CONCURRENCY": "4",
-    "JOBYARD_LIMITS": "100,1000,1000,1000,10000",
+    "JOBYARD_LIMITS": "100,1000,1000,1000,10000,1000,1000",
     "JOBYARD_MAIL_FROM": "jobyard@example.org",
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",
     "JOBYARD_MAIL_DOMAINS": "example.org",
     "JOBYARD_REPORT_LINK_DAYS": "14",
-    "JOBYARD_MAIL_CONFIGURATION_SET": "jobyard",
+    "JOBYARD_CONFIGURATION_SET": "jobyard",
     "JOBYARD_INSTANCE": "test",
     "JOBYARD_ALLOWED_HOSTS": "",
     "JOBYARD_S3_SOURCES": "",
@@ -59,16 +65,27 @@ def deployed() -> Iterator[dict[str, Any]]:
         for noun in ("batch", "job", "edit"):
             role = "arn:aws:iam::123456789012:role/machine"
             made = machines.create_state_machine(name=noun, definition=_MACHINE, roleArn=role)
-            patch.setenv("JOBYARD_MACHINES", made["stateMachineArn"].removesuffix(noun))
-        patch.setenv("JOBYARD_USER_POOL", _people())
+            patch.setenv("JOBYARD_MACHINES", made["stateMachineArn"].removesuffix(noun) + "*")
+        patch.setenv("JOBYARD_USER_POOL", f"{_people()},false")
         letters = boto3.client("sqs").create_queue(QueueName="letters")
         patch.setenv("JOBYARD_DEAD_LETTERS", letters["QueueUrl"])
         from api import handler as function  # reads the environment
         from web import handler as pages
 
+        environment().bytecode_cache = FileSystemBytecodeCache(str(_compiled_templates()))
         binding = tables.binding()
         tables.rebind(binding_before)
         yield {"function": function, "pages": pages, "binding": binding}
+
+
+def _compiled_templates() -> Path:
+    """The folder in which templates are kept as bytecode, for later runs too. Jinja compiles those
+    again whose text is another; all, if what compiles them is.
+    """
+    source = Path(template_environment.__file__).read_bytes()
+    folder = ROOT / ".cache" / "templates" / sha256(source).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _people() -> str:
@@ -99,9 +116,17 @@ def empty_api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> It
     api = Api(function.handler)
     monkeypatch.setattr(function, "CONTEXT", replace(function.CONTEXT, now=api.tick))
     with tables.borrowed(deployment["binding"]):
-        make_collections()
+        _open_collections(deployment)
         yield api
         tables.clear()
+
+
+def _open_collections(deployment: dict[str, Any]) -> None:
+    """Have the tables hold the open collections and nothing else. Made once, then restored."""
+    if "opened" not in deployment:
+        make_collections()
+        deployment["opened"] = tables.contents()
+    tables.put_back(deployment["opened"])
 
 
 @contextmanager
@@ -112,6 +137,6 @@ def empty_site(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
     function._signer_of.cache_clear()  # the keys are in the tables
     monkeypatch.setattr(function, "SITE", replace(function.SITE, now=clock.tick))
     with tables.borrowed(deployment["binding"]):
-        make_collections()
+        _open_collections(deployment)
         yield Browser(function)
         tables.clear()

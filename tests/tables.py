@@ -4,18 +4,18 @@ The store is bound to one deployment at a time, and other tests have theirs on t
 test that needs this one borrows the store and restores its binding.
 """
 
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from moto.dynamodb.models import dynamodb_backends
-from samtranslator.yaml_helper import yaml_parse
 
 from cli.local import clients
+from cli.local.template_file import read_template
 from jobyard.store import tables
 
 REGION = "us-east-1"
@@ -25,13 +25,14 @@ BUCKETS = ("intake", "work", "archive")
 NAMES = {noun: f"jobyard-{noun}" for noun in tables.MODELS}
 
 Contents = dict[str, Any]  # moto's items by table
+Made = TypeVar("Made")
 _Binding = dict[str, dict[str, Any]]
 
 
 @cache
 def _declared() -> dict[str, dict[str, Any]]:
     """The template's properties of each noun's table."""
-    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    resources = read_template(ROOT)["Resources"]
     return {noun: resources[f"{noun.capitalize()}Table"]["Properties"] for noun in NAMES}
 
 
@@ -70,14 +71,38 @@ def clear() -> None:
 def contents() -> Contents:
     """The items of all tables, for `put_back`."""
     backend = dynamodb_backends[ACCOUNT][REGION]
-    return {name: deepcopy(backend.tables[name].items) for name in NAMES.values()}
+    return {name: _copy(backend.tables[name].items) for name in NAMES.values()}
+
+
+def _copy(items: Any) -> Any:
+    """A copy of items, in a sixth of the time that deepcopy takes."""
+    return pickle.loads(pickle.dumps(items, pickle.HIGHEST_PROTOCOL))
 
 
 def put_back(found: Contents) -> None:
     """Replace the items of all tables by those of `contents`."""
     backend = dynamodb_backends[ACCOUNT][REGION]
     for name, items in found.items():
-        backend.tables[name].items = deepcopy(items)
+        backend.tables[name].items = _copy(items)
+
+
+class KeptRecords:
+    """Records that several tests use: made for the first of them, and put back for the others as
+    they were. Objects in buckets stay, so what is made must not depend on whether they are there.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Any, Contents]] = {}
+
+    def get(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` returned, with all tables as they were then. The tables are empty before."""
+        if name not in self._kept:
+            made = make()
+            self._kept[name] = made, contents()
+            return made
+        made, found = self._kept[name]
+        put_back(found)
+        return made
 
 
 def binding() -> _Binding:

@@ -161,6 +161,18 @@ def test_a_call_about_items_is_answered_and_done_as_by_moto_alone(
     assert after_short == stored(dynamodb)
 
 
+def test_an_insert_with_parameters_stores_an_item_once(dynamodb: Any) -> None:
+    statement = """INSERT INTO "things" VALUE {'n':?,'id':?}"""
+    key = {"id": {"S": "it's"}, "n": {"N": "7"}}
+    sent = {"Statements": [{"Statement": statement, "Parameters": [key["n"], key["id"]]}]}
+
+    first, second = (dynamodb.batch_execute_statement(**sent)["Responses"] for _ in range(2))
+
+    assert "Error" not in first[0]
+    assert second[0]["Error"]["Code"] == "DuplicateItem"
+    assert key in stored(dynamodb)
+
+
 def outcome(function: Callable[..., Any], params: dict[str, Any]) -> Any:
     """What a call returned, or its error, without what HTTP adds."""
     try:

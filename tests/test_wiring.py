@@ -16,16 +16,16 @@ ENVIRONMENT = {
     "JOBYARD_INTAKE_BUCKET": "intake",
     "JOBYARD_WORK_BUCKET": "work",
     "JOBYARD_ARCHIVE_BUCKET": "archive",
-    "JOBYARD_MACHINES": "stack-",
+    "JOBYARD_MACHINES": "arn:aws:states:eu-west-1:123456789012:stateMachine:stack-*:live",
     "JOBYARD_CHUNK_SIZE": "100",
     "JOBYARD_MAX_CONCURRENCY": "40",
-    "JOBYARD_LIMITS": "100,1000,1000,1000,10000",
+    "JOBYARD_LIMITS": "100,1000,1000,1000,10000,1000,1000",
     "JOBYARD_MAIL_FROM": "jobyard@example.org",
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",
     "JOBYARD_MAIL_DOMAINS": "Example.org,example.edu",
     "JOBYARD_REPORT_LINK_DAYS": "14",
-    "JOBYARD_MAIL_CONFIGURATION_SET": "set",
+    "JOBYARD_CONFIGURATION_SET": "set",
     "JOBYARD_INSTANCE": "",
     "JOBYARD_DEAD_LETTERS": "https://sqs.us-east-1.amazonaws.com/0/letters",
     "JOBYARD_STAGE_URL": "https://example.org/",
@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "JOBYARD_CALL_FUNCTIONS": "arn:1, arn:2",
     "JOBYARD_CALL_SECRETS": "jobyard/calls/",
     "JOBYARD_DEVICE_NETWORKS": "10.1.0.0/16, fd00::/8",
-    "JOBYARD_USER_POOL": "pool",
+    "JOBYARD_USER_POOL": "pool,admins",
     "JOBYARD_CLIENTS": "client,abc123=nightly",
     "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org/",
 }
@@ -58,9 +58,11 @@ def test_settings_are_read_and_lists_are_split() -> None:
     assert settings.mail_domains == ("example.org", "example.edu")
     assert settings.sweep_tables == ("voters", "of-others")
     assert settings.call_functions == ("arn:1", "arn:2")
-    assert (settings.batch_machine, settings.stack) == ("stack-batch", "stack")
+    assert settings.batch_machine.endswith(":stateMachine:stack-batch:live")
+    assert settings.stack == "stack"
     assert settings.url == "https://example.org"
-    assert settings.programs == {"abc123": "nightly"}
+    assert settings.machine_clients == {"abc123": "nightly"}
+    assert (settings.user_pool, settings.mfa_roles) == ("pool", {"admin"})
     assert settings.sign_in_url == "https://sign-in.example.org"
 
 

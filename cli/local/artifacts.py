@@ -18,7 +18,7 @@ class ArtifactError(JobyardError):
     """A layer cannot be built from the installed packages."""
 
 
-def zipped(folder: Path, prefix: str = "") -> bytes:
+def zip_of(folder: Path, prefix: str = "") -> bytes:
     """A reproducible zip of `folder`: the same content gives the same bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -33,20 +33,22 @@ def zipped(folder: Path, prefix: str = "") -> bytes:
     return packed.getvalue()
 
 
-def packed(source: Path, build: Path, prefix: str = "") -> bytes:
-    """A zip of `source` with byte code. `build` keeps it until the source or Python changes."""
-    path = build / f"{source.name}-{_content_key(source)}.zip"
-    return _kept(path, lambda: zipped(compiled(source, build / source.name), prefix))
+def code_zip(source: Path, cache: Path, prefix: str = "") -> bytes:
+    """A zip of `source` with bytecode. `cache` keeps it until the source or Python changes."""
+    path = cache / f"{source.name}-{_content_key(source)}.zip"
+    return _cached(path, lambda: zip_of(compile_tree(source, cache / source.name), prefix))
 
 
-def packed_packages(layer: Path, build: Path) -> bytes:
-    """A zip of a layer of packages for this machine, which `build` keeps; see `packages_layer`."""
-    folder = packages_layer(layer, build)
-    return _kept(folder.with_name(f"{folder.name}.zip"), lambda: zipped(folder, "python/"))
+def packages_zip(layer: Path, cache: Path) -> bytes:
+    """A zip of a layer of packages for this computer, which `cache` keeps; see `packages_layer`."""
+    folder = packages_layer(layer, cache)
+    return _cached(folder.with_name(f"{folder.name}.zip"), lambda: zip_of(folder, "python/"))
 
 
-def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The content of `path`, made if it does not exist; older versions of it are deleted."""
+def _cached(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The content of the file `path`. If it does not exist, `make` makes it, and older versions of
+    it are deleted.
+    """
     if not path.exists():
         content = make()
         for stale in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.zip"):
@@ -58,7 +60,7 @@ def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def _content_key(folder: Path) -> str:
-    """A digest of the files in `folder` and of what they are packed by."""
+    """A digest of the files in `folder`, of this module and of the version of Python."""
     digest = hashlib.sha256(f"{sys.version}\n{Path(__file__).read_text()}".encode())
     for path in sorted(folder.rglob("*")):
         if "__pycache__" not in path.parts and path.is_file():
@@ -68,21 +70,21 @@ def _content_key(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def copied(source: Path, target: Path) -> Path:
-    """A copy of `source` at `target`, which is replaced, without byte code."""
+def copy_tree(source: Path, target: Path) -> Path:
+    """Copy `source` to `target`, which is replaced, without bytecode. Returns `target`."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     return target
 
 
-def compiled(source: Path, target: Path) -> Path:
-    """A copy of `source` at `target`, which is replaced, with byte code and compiled templates.
+def compile_tree(source: Path, target: Path) -> Path:
+    """Copy `source` to `target`, which is replaced, and compile its modules and templates.
 
-    Byte code halves a worker's start. Python does not check it against the source, so it is newly
-    compiled. It depends on the process and its hash seed, and a layer is named by its content.
-    So it is compiled in a process of its own with a fixed seed.
+    Bytecode halves the cold start of a worker. Python does not check it against the source, so it
+    is always compiled again. It depends on the hash seed of the process, and a layer is named by a
+    digest of its content. So a separate process with a fixed seed compiles it.
     """
-    copied(source, target)
+    copy_tree(source, target)
     _compile_templates(target)
     _compile(target)
     return target
@@ -111,8 +113,8 @@ def _compile(folder: Path) -> None:
     )
 
 
-def packages_layer(layer: Path, build: Path) -> Path:
-    """The folder of a layer of packages for this machine, built from what is installed.
+def packages_layer(layer: Path, cache: Path) -> Path:
+    """The folder of a layer of packages for this computer, built from what is installed.
 
     It is built once for each set of requirements and each Python. For AWS, the layer's Makefile
     builds it for Lambda's platform.
@@ -125,16 +127,16 @@ def packages_layer(layer: Path, build: Path) -> Path:
     key = hashlib.sha256(
         "\n".join([sys.version, *(file.read_text() for file in recipe)]).encode()
     ).hexdigest()[:16]
-    done = build / f"{layer.name}-{key}"
+    done = cache / f"{layer.name}-{key}"
     if done.exists():
         return done
-    unfinished = build / f"{layer.name}-{key}.unfinished"
+    unfinished = cache / f"{layer.name}-{key}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     for name, version in pinned(requirements):
         _copy_installed(name, version, unfinished)
     subprocess.run([sys.executable, str(layer / "trim.py"), str(unfinished)], check=True)
     _compile(unfinished)
-    for stale in build.glob(f"{layer.name}-*"):
+    for stale in cache.glob(f"{layer.name}-*"):
         if stale.is_dir() and stale != unfinished:
             shutil.rmtree(stale)
     unfinished.rename(done)
@@ -155,7 +157,7 @@ def _copy_installed(name: str, version: str, target: Path) -> None:
         )
     for file in installed.files or ():
         if ".." in file.parts or file.suffix == ".pyc":
-            continue  # console scripts, and byte code that contains paths
+            continue  # console scripts, and bytecode that contains paths
         copy = target / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(str(installed.locate_file(file))), copy)

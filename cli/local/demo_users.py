@@ -1,4 +1,6 @@
-"""The demo users of the local stack: one for each role, with a well-known password."""
+"""The demo users of the local stack, with a well-known password: one for each role, and a second
+worker, since two people may change the same features.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +20,10 @@ class DemoUser:
     email: str
 
 
-DEMO_USERS = tuple(DemoUser(role, PASSWORD, role, f"{role}@example.org") for role in ROLES)
+DEMO_USERS = tuple(
+    DemoUser(name, PASSWORD, role, f"{name}@example.org")
+    for name, role in (*((role, role) for role in ROLES), ("worker-2", "worker"))
+)
 
 
 def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:

@@ -2,19 +2,22 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
-from cli.local import artifacts, stack, voters
+from cli import versions
+from cli.local import artifacts, machine_aliases, stack, voters
 from cli.local.clients import client, session
 from cli.local.emulator import HOST, ROOT, Emulator
+from cli.local.template_file import read_template
 from cli.local.web_port import API_ID
 from jobyard.domain.errors import JobyardError
 
@@ -32,6 +35,10 @@ NOT_EMULATED = {
 }
 
 
+# At each gradual deployment SAM warns of a switch that only AWS can set.
+logging.getLogger("samtranslator.feature_toggle.feature_toggle").setLevel(logging.ERROR)
+
+
 class DeploymentError(JobyardError):
     """CloudFormation could not create or update the stack; the message is its reason."""
 
@@ -41,8 +48,8 @@ def parameters(running: Emulator, files_port: int = FILES_PORT) -> dict[str, str
     return {
         "PublicUrl": running.web_url,
         "SignInUrl": running.endpoint,
-        "ProgramName": "nightly",
-        "ProgramRoles": "depositor,viewer",
+        "MachineClientName": "nightly",
+        "MachineClientRoles": "depositor,viewer",
         "Instance": "local",
         # A worker is a process of about 50 MB, and the emulator is the bottleneck.
         "MaxConcurrency": "4",
@@ -96,7 +103,8 @@ def deploy(
     with_known_conditions(template)
     for name in [n for n, r in template["Resources"].items() if r["Type"] in NOT_EMULATED]:
         del template["Resources"][name]
-    expanded = expand(template, values)
+    values = {**values, "UpdateId": _update_id(values)}
+    expanded = machine_aliases.without_machine_aliases(expand(template, values))
     body = json.dumps(expanded, indent=1).encode()
     url = _url(endpoint, _upload(s3, body, "template", "json"))
 
@@ -104,17 +112,22 @@ def deploy(
     _create_or_update(cloudformation, url, values, say)
     physical = _physical(cloudformation)
     _set_lifecycle_rules(s3, expanded, physical)
+    functions, machines = client("lambda", endpoint), client("stepfunctions", endpoint)
     for function in ("ExecuteJobFunction", "SettleFunction"):
-        client("lambda", endpoint).put_function_concurrency(
+        functions.put_function_concurrency(
             FunctionName=physical[function], ReservedConcurrentExecutions=JOB_WORKERS
         )
+    arns = _named(expanded, physical, "AWS::StepFunctions::StateMachine")
+    machine_aliases.ensure_machine_aliases(machines, arns)
+    # Each version that was called has a worker that the emulator never ends.
+    versions.delete_old(
+        versions.Clients(functions, machines),
+        _named(expanded, physical, "AWS::Lambda::Function"),
+        arns,
+        kept_since=datetime.now(UTC),
+        shift=timedelta(),
+    )
     return stack.read(cloudformation, STACK)
-
-
-def read_template(root: Path, name: str = "template.yaml") -> dict[str, Any]:
-    """A template of the project at `root`, its short intrinsics (!Ref) in their long form."""
-    template: dict[str, Any] = yaml_parse((root / name).read_text())
-    return template
 
 
 def expand(template: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
@@ -124,6 +137,16 @@ def expand(template: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any
         template, parameter_values=dict(values), get_managed_policy_map=dict
     )
     return expanded
+
+
+def _update_id(values: Mapping[str, str]) -> str:
+    """A text that differs with the parameters. Code that changes needs none."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _named(expanded: Mapping[str, Any], physical: Mapping[str, str], kind: str) -> list[str]:
+    """The physical names of the resources of one type."""
+    return [physical[name] for name, one in expanded["Resources"].items() if one["Type"] == kind]
 
 
 def _ensure_bucket(s3: Any) -> None:
@@ -141,13 +164,13 @@ def _package(
     build: Path,
 ) -> None:
     """Upload code and definitions and refer to them in `template`, as `sam package` does."""
-    functions = artifacts.packed(root / "functions", build)
+    functions = artifacts.code_zip(root / "functions", build)
     layers = {
-        "JobyardLayer": artifacts.packed(
+        "JobyardLayer": artifacts.code_zip(
             root / "layers" / "jobyard" / "jobyard", build, "python/jobyard/"
         ),
-        "VendorLayer": artifacts.packed_packages(root / "layers" / "vendor", build),
-        "GeometryLayer": artifacts.packed_packages(root / "layers" / "geometry", build),
+        "VendorLayer": artifacts.packages_zip(root / "layers" / "vendor", build),
+        "GeometryLayer": artifacts.packages_zip(root / "layers" / "geometry", build),
     }
     template["Globals"]["Function"]["CodeUri"] = _upload(s3, functions, "functions", "zip")
     for name, resource in template["Resources"].items():

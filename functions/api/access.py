@@ -33,8 +33,13 @@ _KINDS = {
     "edit-settings": "edit settings",
 }
 # Parts of the path of an edit job that name an event otherwise.
-_EDIT_EVENTS = {"upload-form": "upload", "log": "view_log"}
+_EDIT_EVENTS = {"upload-form": "upload", "log": "view_log", "copy": "propose"}
 _ATTACHMENT_EVENTS = {"resend": "resend", "upload-form": "answer", "answer": "answer"}
+# The events of changes whose path names a part, such as a report, and then the event.
+_PART_EVENTS = {
+    **{(kind, "resend"): "resend_report" for kind in ("batch", "campaign", "schedule")},
+    ("webhook", "redeliver"): "redeliver",
+}
 # The events of changes whose path does not name the event.
 _EVENTS = {
     ("POST", "batch"): "submit",
@@ -48,7 +53,8 @@ _EVENTS = {
     ("DELETE", "calendar"): "delete",
     ("POST", "collection"): "create",
     ("PATCH", "collection"): "edit",
-    ("PUT", "webhook"): "put",
+    ("POST", "webhook"): "create",
+    ("PATCH", "webhook"): "update",
     ("DELETE", "webhook"): "delete",
     ("PUT", "hold"): "place",
     ("DELETE", "hold"): "lift",
@@ -57,6 +63,7 @@ _EVENTS = {
     ("PUT", "team"): "put",
     ("DELETE", "team"): "delete",
     ("PUT", "edit settings"): "put",
+    ("DELETE", "edit settings"): "delete",
 }
 
 
@@ -81,8 +88,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
         return kind, "view"
     if event == "operations":
         return "job", "requeue"  # the body names the event; all events of jobs need the same roles
-    if event.endswith("/resend") and kind in {"batch", "campaign", "schedule"}:
-        return kind, "resend_report"
+    if last := _PART_EVENTS.get((kind, event.rpartition("/")[2])):
+        return kind, last
     if (kind, event) == ("dataset", "exports"):
         return "dataset", "export"
     if (kind, name) == ("schedule", "preview"):
@@ -95,7 +102,9 @@ def _edit_access(kind: str, method: str, job_id: str, event: str) -> tuple[str, 
     settings of edit jobs.
     """
     if kind == "edit settings":
-        return kind, "view" if method == "GET" else "put"
+        return kind, _EVENTS.get((method, kind), "view")
+    if method == "GET" and event.startswith("attachments/"):
+        return "attachment", "download"
     if method == "GET" and event != "log":
         return None
     if (job_id, event) == ("archive", ""):
@@ -123,7 +132,7 @@ def roles_needed(method: str, path: str) -> tuple[str, ...] | None:
     return ROLES if not roles or RELATIONS.intersection(roles) else roles
 
 
-def authorize_schedules(event: Mapping[str, Any], programs: Mapping[str, str]) -> None:
+def authorize_schedules(event: Mapping[str, Any], machine_clients: Mapping[str, str]) -> None:
     """Check that a request about schedules or calendars, if it is one, comes from an admin.
 
     Raises:
@@ -131,10 +140,10 @@ def authorize_schedules(event: Mapping[str, Any], programs: Mapping[str, str]) -
     """
     kind = _KINDS.get(_path(event).partition("/")[0])
     if kind in {"schedule", "calendar"}:
-        authorize(actor_of(claims_of(event), programs), kind, "view")
+        authorize(actor_of(claims_of(event), machine_clients), kind, "view")
 
 
-def role_refusal(event: Mapping[str, Any], programs: Mapping[str, str]) -> Forbidden | None:
+def role_refusal(event: Mapping[str, Any], machine_clients: Mapping[str, str]) -> Forbidden | None:
     """The refusal if the actor has no role that may send this request; None if one of them may.
 
     Raises:
@@ -142,18 +151,18 @@ def role_refusal(event: Mapping[str, Any], programs: Mapping[str, str]) -> Forbi
     """
     method = event["requestContext"]["http"]["method"]
     roles = roles_needed(method, _path(event))
-    if roles is None or not actor_of(claims_of(event), programs).roles.isdisjoint(roles):
+    if roles is None or not actor_of(claims_of(event), machine_clients).roles.isdisjoint(roles):
         return None
     kind, name = access_of(method, _path(event)) or ("", "")
     return Forbidden(refusal(kind, name, roles))
 
 
 def forbidden_or(
-    error: JobyardError, event: Mapping[str, Any], programs: Mapping[str, str]
+    error: JobyardError, event: Mapping[str, Any], machine_clients: Mapping[str, str]
 ) -> JobyardError:
     """The error to return: `error`, unless the actor may not send the request at all."""
     try:
-        return role_refusal(event, programs) or error
+        return role_refusal(event, machine_clients) or error
     except Unauthenticated as unauthenticated:
         return unauthenticated
 

@@ -96,7 +96,7 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 
 def _forbidden_or(error: JobyardError) -> JobyardError:
     app: AppContext = APP.context["app"]
-    return forbidden_or(error, APP.current_event.raw_event, app.settings.programs)
+    return forbidden_or(error, APP.current_event.raw_event, app.settings.machine_clients)
 
 
 def _unrouted(error: NotFoundError) -> Response[str]:

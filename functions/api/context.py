@@ -106,7 +106,7 @@ def current_request(router: BaseRouter) -> RequestContext:
     app: AppContext = router.context["app"]
     return RequestContext(
         app,
-        actor_of(claims_of(event), app.settings.programs),
+        actor_of(claims_of(event), app.settings.machine_clients),
         f"{context['http']['method']} {event['rawPath']}",
         context["requestId"],
         _idempotency_key(event),

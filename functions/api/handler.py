@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from api.access import authorize_schedules, forbidden_or
 from api.application import APP, load_routes
+from api.auth import with_allowed_groups
 from api.context import AppContext
 from api.problems import problem_response
 from api.request_body import check_body
@@ -22,6 +23,7 @@ from api.request_log import log_fields
 from api.responses import finish
 from gateway.accounts import account_of
 from gateway.headers import LambdaResponse
+from gateway.mfa import MfaCheck
 from gateway.runtime import CLIENT_CONFIG, cursor_key, lazy_client, log_skipped, now
 from jobyard.domain.errors import JobyardError
 from jobyard.wiring import wire
@@ -34,6 +36,7 @@ SETTINGS = wire(os.environ)
 
 _COGNITO = lazy_client("cognito-idp")
 _DYNAMODB = lazy_client("dynamodb")
+_MFA = MfaCheck(SETTINGS.mfa_roles, SETTINGS.user_pool, _COGNITO, now)
 
 
 @cache
@@ -71,10 +74,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
 
 def _respond(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     try:
-        authorize_schedules(event, SETTINGS.programs)
+        event = with_allowed_groups(event, _MFA)
+        authorize_schedules(event, SETTINGS.machine_clients)
         check_body(event)
     except JobyardError as refused:
-        error = forbidden_or(refused, event, SETTINGS.programs)
+        error = forbidden_or(refused, event, SETTINGS.machine_clients)
         refusal = problem_response(error, event, SETTINGS.url)
         return {
             "statusCode": refusal.status_code,

@@ -99,7 +99,7 @@ def subject_links(subject: Subject, request: RequestContext) -> Links:
 
 
 def _link_to(kind: str, thing_id: str, request: RequestContext) -> str:
-    """The link of a thing; "" for a kind without a path."""
+    """The link of an entity; "" for a kind without a path."""
     path = _PATHS.get(kind, "")
     return request.link(path.format(quote(thing_id, safe=""))) if path else ""
 

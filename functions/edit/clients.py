@@ -69,7 +69,9 @@ _HTTP = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 def edit_context(step: EditStep) -> EditContext:
     """The context of a task."""
-    return EditContext(SETTINGS, S3, _Events(), _Functions(), _HTTP, _EXECUTIONS, now, step.run)
+    return EditContext(
+        SETTINGS, S3, _Events(), _Functions(), _HTTP, _EXECUTIONS, now, step.cause_key
+    )
 
 
 def remaining_in(context: LambdaContext) -> Callable[[], float]:

@@ -94,9 +94,9 @@ def worker(context: LambdaContext) -> Worker:
         HTTP,
         now,
         remaining,
-        no_maintenance,
-        request_id,
-        devices,
+        maintenance=no_maintenance,  # for system jobs only, whose function has it
+        request_id=request_id,
+        devices=devices,
         threads=THREADS,
         functions=FUNCTIONS,
         callbacks=CALLBACKS,

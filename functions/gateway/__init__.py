@@ -1,1 +1,1 @@
-"""What the functions behind the HTTP gateway share: errors, accounts, cursors, encodings."""
+"""HTTP code that the API and the pages share: errors, accounts, cursors, encodings."""

@@ -1,24 +1,26 @@
-"""People in the user pool, the groups in their tokens, and programs."""
+"""People in the user pool, the groups in their tokens, and machine clients."""
 
 from typing import Any
 
-from jobyard.domain.programs import is_program_name, program_name
+from jobyard.domain.machine_clients import is_machine_client_name, machine_client_name
 from jobyard.services.context import Account
 from jobyard.services.settings import Settings
 
 
 def groups_of(groups: str | list[str]) -> frozenset[str]:
-    """A token's groups: a list in the token, "[admin viewer]" at the gateway."""
+    """A token's groups: a list, but "[admin viewer]" as API Gateway's authorizer passes it."""
     names = groups if isinstance(groups, list) else groups.strip("[]").replace(",", " ").split()
     return frozenset(names)
 
 
 def account_of(name: str, settings: Settings, cognito: Any) -> Account | None:
-    """The person with this user name now, or the program of this name, which has no address; None
-    if there is none.
+    """The person with this user name now, or the machine client of this name, which has no
+    email address; None if there is neither.
     """
-    if is_program_name(name):
-        found = {program_name(each): client for client, each in settings.programs.items()}
+    if is_machine_client_name(name):
+        found = {
+            machine_client_name(each): client for client, each in settings.machine_clients.items()
+        }
         return Account(f"client:{found[name]}", name, "") if name in found else None
     try:
         user = cognito.admin_get_user(UserPoolId=settings.user_pool, Username=name)

@@ -1,4 +1,4 @@
-"""Refusals as HTTP statuses: one table for the API and the pages."""
+"""Maps errors to HTTP problems: one table for the API and the pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ class InternalError(JobyardError):
 
 @dataclass(frozen=True)
 class ProblemType:
-    """The response to a refusal: HTTP status, name in the problem's `type`, title and headers."""
+    """The HTTP response for an error class: status, name in its `type`, title and headers."""
 
     status: int
     name: str
@@ -168,6 +168,6 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def problem_type(kind: type[JobyardError]) -> ProblemType:
-    """The entry of a refusal's class, or of the nearest base class that has one."""
+    """The problem type of an error class, or of the nearest base class that has one."""
     known = next((each for each in kind.__mro__ if each in PROBLEMS), InternalError)
     return PROBLEMS[known]

@@ -43,7 +43,7 @@ METER = Meter([S3, SES])
 SETTLE_CONTEXT = SettleContext(SETTINGS, S3, now, Executions(SETTINGS, MACHINES))
 
 
-def _log_refused(report: Report, error: Exception) -> None:
+def _log_failure(report: Report, error: Exception) -> None:
     metadata = getattr(error, "response", {}).get("ResponseMetadata", {})
     LOGGER.warning(
         "mail refused",
@@ -62,7 +62,7 @@ def _signing_key() -> bytes:
 
 @cache
 def _http() -> "HttpClient":
-    """The client that calls webhooks; its imports take a while, and most calls need none."""
+    """The client of webhook deliveries; its imports take a while, and few invocations need it."""
     from jobyard.jobtypes.http_client import HttpClient, Timeouts
 
     timeouts = Timeouts(connect_s=CONNECT_S, response_s=ANSWER_S)
@@ -75,7 +75,7 @@ REPORT_CONTEXT = ReportContext(
     SES,
     BotoCoreError,
     now,
-    refused=_log_refused,
+    on_failure=_log_failure,
     signing_key=_signing_key,
     http=_http,
 )

@@ -31,7 +31,7 @@ def _log(settled: Settled, error: Any, request_id: str) -> None:
         metering_error=settled.metering_error,
         extra={"pass": step.run.number},
     )
-    if settled.is_unopened and error is not None:
+    if settled.has_open_failed and error is not None:
         LOGGER.error("not opened", origin_id=step.origin_id, request_id=request_id, error=error)
     if settled.given_up is None:
         return

@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from jobyard.domain import metrics
 from jobyard.domain.jobs.job import JobState
-from jobyard.services.jobs.runner import FinishedJob
+from jobyard.services.jobs.runner import AttemptOutcome
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
 from telemetry import emit_metrics
 
@@ -15,7 +15,7 @@ LOGGER = Logger()
 
 
 def log_finished(
-    jobs: Iterable[FinishedJob], request: ExecutionInput | ChunkInput, **fields: object
+    jobs: Iterable[AttemptOutcome], request: ExecutionInput | ChunkInput, **fields: object
 ) -> None:
     """Log the pass, each failed attempt and each unexpected error; emit the metrics of jobs."""
     all_jobs = list(jobs)
@@ -41,7 +41,7 @@ def log_finished(
         _count(metric, number)
 
 
-def _count_ended(ended: Sequence[FinishedJob]) -> None:
+def _count_ended(ended: Sequence[AttemptOutcome]) -> None:
     for job_type in {job.job_type for job in ended}:
         states = Counter(job.state for job in ended if job.job_type == job_type)
         _count(metrics.JOBS_SUCCEEDED, states[JobState.SUCCEEDED], job_type=job_type)

@@ -18,13 +18,14 @@ _PATHS = {
     "fixup": "/edits/{}",
     "review": "/edits/{}",
     "team": "/teams/{}",
+    "webhook": "/webhooks/{}",
     "dataset": "/datasets/{}",
     "edit settings": "/datasets/{}/edit-types",
 }
 
 
 def address_of(kind: str, thing_id: str) -> str:
-    """The address of a thing, an object by its ark; "" for a kind without a page."""
+    """The address of an entity, an object by its ark; "" for a kind without a page."""
     if kind == "object":
         return f"/objects/{object_id_of(thing_id)}"
     return _PATHS.get(kind, "").format(quote(thing_id, safe=":/"))

@@ -46,6 +46,7 @@ ROUTES = {
     "schedules": ("schedules",),
     "lifecycles": ("lifecycles",),
     "system": ("system",),
+    "webhooks": ("webhooks",),
 }
 # Titles for people, where those of the API speak of tokens and bodies.
 _TITLES: Mapping[type[JobyardError], str] = {

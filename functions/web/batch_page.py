@@ -10,10 +10,11 @@ from jobyard.domain.jobs.job import PROGRESS_ORDER
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_types import state_labels
-from web.event_buttons import event_buttons
-from web.forms import refusal_values
+from web.event_buttons import event_buttons, event_values
 from web.poll_interval import poll_interval_s
 from web.request import PageRequest
+
+_LABELS = {state.name: state.labels["deposit"] for state in BATCH.states}
 
 
 def batch_values(
@@ -21,11 +22,11 @@ def batch_values(
 ) -> dict[str, Any]:
     """The values of batch_layout.html. `tab` is the current one in lower case, "" for none."""
     address = f"/batches/{view.batch.batch_id}"
+    buttons = event_buttons("batch", address, view.actions, view.unavailable, _LABELS)
     return {
         "view": view,
         "tabs_of_batch": _tabs(view, tab, address),
-        "buttons": event_buttons("batch", address, view.actions, view.unavailable),
-        **refusal_values(request, refusal),
+        **event_values(buttons, request, refusal),
     }
 
 

@@ -313,16 +313,16 @@ class TypedTargets:
 
 
 def read_targets(
-    blocks: Iterable[bytes], filename: str = "", *, keeps: bool = True
+    blocks: Iterable[bytes], filename: str = "", *, keeps_targets: bool = True
 ) -> TypedTargets:
-    """The targets in CSV or JSON Lines. They are only counted unless it `keeps` them."""
+    """The targets in CSV or JSON Lines. They are only counted unless it `keeps_targets`."""
     reading = TargetReader(blocks, filename=filename)
     kept = BoundedFindings(MAX_SHOWN_FINDINGS)
     targets: list[dict[str, str]] = []
     found: list[dict[str, Any]] = []
     for some, findings in reading:
         found += [each.document() for each in kept.take(findings)]
-        targets += [each.document() for each in some] if keeps else []
+        targets += [each.document() for each in some] if keeps_targets else []
     found += [each.document() for each in kept.rest()]
     return TypedTargets(
         () if reading.errors else tuple(targets),

@@ -8,6 +8,7 @@ from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.forecast import CampaignForecast
 from jobyard.domain.campaigns.simulation import CampaignTimeline
 from jobyard.domain.errors import InvalidCampaign, JobyardError
+from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.plurals import plural
 from jobyard.domain.schedules.wall_clock import zone_named
@@ -15,8 +16,7 @@ from jobyard.services.campaigns.commands import StartedCampaign
 from jobyard.services.context import QueryContext
 from jobyard.services.queries.campaigns import CampaignView, TaskView, label_of, view_of
 from jobyard.services.queries.job_types import list_job_types
-from web.event_buttons import event_buttons
-from web.forms import refusal_values
+from web.event_buttons import event_buttons, event_values
 from web.pictures.openings import openings_line
 from web.pictures.simulation import progress_drawing
 from web.request import PageRequest
@@ -39,6 +39,8 @@ def campaign_values(
 ) -> dict[str, Any]:
     """The values of campaign_layout.html. `tab` is the current one in lower case, "" for none."""
     address = f"/campaigns/{view.campaign.campaign_id}"
+    actions = [event for event in view.actions if event not in _FORM_LINKS]
+    buttons = event_buttons("campaign", address, actions, view.unavailable)
     return {
         "view": view,
         "address": address,
@@ -59,19 +61,14 @@ def campaign_values(
             {"label": "Cost", "address": f"{address}/cost", "is_current": tab == "cost"},
         ],
         "job_type_title": job_type_titles().get(view.campaign.job_type, view.campaign.job_type),
+        "state_labels": labels_for("device"),
         "counts": task_counters(view.counts, f"{address}/tasks"),
         "form_links": [
             {"label": label, "icon": icon, "address": f"{address}/{event}"}
             for event, (label, icon) in _FORM_LINKS.items()
             if event in view.actions
         ],
-        "buttons": event_buttons(
-            "campaign",
-            address,
-            [event for event in view.actions if event not in _FORM_LINKS],
-            view.unavailable,
-        ),
-        **refusal_values(request, refusal),
+        **event_values(buttons, request, refusal),
     }
 
 

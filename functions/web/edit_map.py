@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from markupsafe import Markup
+
 from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.datasets.extent import Box, Boxes, Extent
+from jobyard.domain.datasets.extent import Box, Boxes, Extent, boxes_around, boxes_of
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.validation_report import RuleFailure
+from jobyard.domain.edits.conflict import ConflictVersions
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import edit_details
@@ -15,6 +18,7 @@ from jobyard.services.queries.edit_details import AreaView, ChildFindings
 from web.pictures.map import MARK_OF_CHANGE, Map, Mark, Shape, draw_map, extent_shape, shown_box
 
 MAX_CHANGES = 300  # that a map shows
+_CONFLICT_MAPS_BYTES = 300_000  # of a page; then no further ones are drawn
 _NUMBERS_SHOWN = 3  # of jobs with the same extent
 
 
@@ -62,6 +66,41 @@ def finding_shapes(
         if shown is not None and shown.geometry is not None:
             place = f"{address}/conflicts#conflict-{number}"
             yield Shape(shown.geometry, Mark.CONFLICT, f"{conflict.feature_id}: conflict", place)
+
+
+def conflict_maps(conflicts: Iterable[ConflictVersions]) -> Iterator[list[Markup | None]]:
+    """Of each conflict the maps of what both began with, mine and theirs, in the same frame. There
+    are none if the geometry is no part of it, or if the page has enough.
+    """
+    size = 0
+    for each in conflicts:
+        maps: list[Markup | None] = []
+        if each.conflict.difference.in_geometry and size < _CONFLICT_MAPS_BYTES:
+            maps = _version_maps(each)
+            size += sum(len(picture) for picture in maps if picture)
+        yield maps
+
+
+def _version_maps(conflict: ConflictVersions) -> list[Markup | None]:
+    versions = {"before": conflict.base, "mine": conflict.mine, "theirs": conflict.theirs}
+    places = {
+        name: version.geometry
+        for name, version in versions.items()
+        if version is not None and version.geometry is not None
+    }
+    frame = boxes_around(box for geometry in places.values() for box in boxes_of(geometry))
+    before = places.get("before")
+    maps: list[Markup | None] = []
+    for name in versions:
+        geometry = places.get(name)
+        if geometry is None:
+            maps.append(None)
+            continue
+        shapes = [Shape(geometry, Mark.FEATURE if name == "before" else Mark.UPDATED)]
+        if before is not None and name != "before":
+            shapes = [Shape(before, Mark.BEFORE), *shapes]
+        maps.append(draw_map(shapes, f"{conflict.feature_id}, {name}", frame).picture)
+    return maps
 
 
 def _failure_shape(failure: RuleFailure, mark: Mark, places: dict[str, Feature]) -> Iterator[Shape]:

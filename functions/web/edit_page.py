@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from markupsafe import Markup
+
 from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.feature import GEOMETRY, Feature, Geometry
 from jobyard.domain.datasets.geometry import positions
-from jobyard.domain.edits.child import ChildJob, FailureType
+from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.upload import Choice
 from jobyard.domain.errors import Gone, JobyardError, NotFound
@@ -18,7 +20,7 @@ from jobyard.services.queries import edit_details
 from jobyard.services.queries import edits as queries
 from jobyard.services.queries.edit_details import ChildFindings
 from jobyard.services.queries.edits import EditJobView
-from web.edit_map import MAX_CHANGES, job_map
+from web.edit_map import MAX_CHANGES, conflict_maps, job_map
 from web.edit_words import (
     Job,
     address_of_job,
@@ -31,12 +33,15 @@ from web.edit_words import (
     step_of,
     tile_of,
 )
+from web.event_buttons import EventButton
 from web.filters import cut
 from web.forms import refusal_values
 from web.lazy import Lazy
 from web.request import PageRequest
 
+_DECISIONS = ("approve", "require_corrections", "discard")
 _VALUE_LENGTH = 300  # of a property
+_VALUES_SHOWN = 1_000  # of all features of a page
 _FAILURES_SHOWN = 200
 _MAX_CONFLICTS = 200  # that a page shows and decides
 _TEAMS_WITH_MEMBERS = 8  # whose members are offered for an allocation
@@ -56,12 +61,21 @@ def page_values(
         "parent": parent,
         "open_child": tile_of(EditJobView(child)) if child else None,
         "tabs_of_job": _tabs(view, tab, request),
-        "buttons": buttons_of(view),
+        "buttons": buttons_of(view) + _copy_button(job, request),
         "form_links": form_links(view),
         "not_possible": not_possible(view),
         "may_see_planner": request.may("edit", "view"),
         **refusal_values(request, refusal),
     }
+
+
+def _copy_button(job: Job, request: PageRequest) -> list[EventButton]:
+    """The button that proposes another edit job like this one; none for a child."""
+    if isinstance(job, ChildJob) or not request.may("edit", "propose"):
+        return []
+    effect = "Another proposal like this one, which you may change."
+    address = f"{address_of_job(job)}/copy"
+    return [EventButton("copy", address, "Copy", "copy", effect, is_at_once=True)]
 
 
 def parent_of(view: EditJobView, request: PageRequest) -> EditJob | None:
@@ -135,7 +149,7 @@ def overview_values(
         "findings": Lazy(f"findings {versions}", lambda: finding_values(found.value)),
         "drawn": Lazy(
             f"map {versions}",
-            lambda: _map_of(job, parent, found.value, context) if parent else None,
+            lambda: _map_of(job, child, parent, found.value, context) if parent else None,
         ),
         "forecast": Lazy(
             f"forecast {versions} {revision}",
@@ -144,18 +158,23 @@ def overview_values(
         "attachments": _attachment_rows(job, request),
         "allocation": _allocation(view, request),
         "is_review": isinstance(job, ChildJob) and job.failure_type.is_review,
-        "may_decide": "approve" in view.actions,
-        "may_correct": isinstance(job, ChildJob)
-        and job.failure_type is FailureType.QUARANTINE_REVIEW,
+        "decisions": [each for each in view.actions if each in _DECISIONS],
         "may_request": isinstance(job, EditJob)
         and job.state is EditState.PROPOSED
         and request.may("attachment", "request"),
     }
 
 
-def _map_of(job: Job, parent: EditJob, found: ChildFindings | None, context: QueryContext) -> Any:
+def _map_of(
+    job: Job,
+    child: ChildJob | None,
+    parent: EditJob,
+    found: ChildFindings | None,
+    context: QueryContext,
+) -> Any:
+    """The map of a job. What was found is at the address of the `child` that is about it."""
     changes = edit_details.changes(job, context, limit=MAX_CHANGES).items
-    address = address_of_job(job)
+    address = address_of_job(child or job)
     return job_map(parent, changes, found, address, context)
 
 
@@ -172,6 +191,7 @@ def _attachment_rows(job: Job, request: PageRequest) -> list[dict[str, Any]]:
         {
             "attachment": each,
             "address": f"{address_of_job(job)}/attachments/{each.index}",
+            "may_download": bool(each.key) and request.may("attachment", "download"),
             "may_answer": each.is_open and is_waiting and request.may("attachment", "answer"),
             "may_resend": each.is_open and is_waiting and request.may("attachment", "resend"),
         }
@@ -218,13 +238,14 @@ def finding_values(found: ChildFindings | None) -> dict[str, Any] | None:
 
 def change_rows(changes: Iterable[FeatureChange], first: int = 1) -> list[dict[str, Any]]:
     """Changes as a page lists them, each with its values before and after."""
+    changes = [*changes]
     return [
         {
             "number": number,
             "change": each,
             "kind": each.kind.value,
             "names": each.difference.names,
-            "values": version_rows((each.before, each.after), each.difference.names),
+            **_values((each.before, each.after), each.difference.names, len(changes)),
         }
         for number, each in enumerate(changes, start=first)
     ]
@@ -234,7 +255,8 @@ def conflict_rows(found: ChildFindings | None) -> list[dict[str, Any]]:
     """The first conflicts, as a page lists them: with what both began with, mine and theirs."""
     rows = []
     conflicts = found.conflicts[:_MAX_CONFLICTS] if found else ()
-    for number, each in enumerate(conflicts, start=1):
+    pairs = zip(conflicts, conflict_maps(conflicts), strict=True)
+    for number, (each, maps) in enumerate(pairs, start=1):
         conflict = each.conflict
         rows.append(
             {
@@ -245,12 +267,33 @@ def conflict_rows(found: ChildFindings | None) -> list[dict[str, Any]]:
                 "may_renumber": Choice.RENUMBER in each.choices,
                 "mine_deletes": each.mine is None,
                 "theirs_deletes": each.theirs is None,
-                "values": version_rows(
-                    (each.base, each.mine, each.theirs), conflict.document()["properties"]
+                **_values(
+                    (each.base, each.mine, each.theirs),
+                    conflict.document()["properties"],
+                    len(conflicts),
+                    maps,
                 ),
             }
         )
     return rows
+
+
+def _values(
+    versions: Sequence[Feature | None],
+    differing: Sequence[str],
+    features: int,
+    maps: Sequence[Markup | None] = (),
+) -> dict[str, Any]:
+    """The values of one of so many features of a page, and how many more it has. `maps` are of the
+    geometries.
+    """
+    rows = version_rows(versions, differing)
+    if maps:
+        (places,) = (row for row in rows if row["name"] == GEOMETRY)
+        cells = zip(places["cells"], maps, strict=True)
+        places["cells"] = [{**cell, "picture": picture} for cell, picture in cells]
+    shown = max(_VALUES_SHOWN // features, 1)
+    return {"values": rows[:shown], "more_values": max(len(rows) - shown, 0)}
 
 
 def version_rows(

@@ -12,7 +12,7 @@ from jobyard.domain.edits.next_step import ExpectedStep, next_step, next_step_of
 from jobyard.domain.edits.work import ClockColour, Priority
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.services.queries.edits import EditJobView
-from web.event_buttons import EventButton, event_buttons
+from web.event_buttons import EventButton, event_buttons, reason_in_labels
 from web.filters import sentence, words
 
 Job = EditJob | ChildJob
@@ -138,7 +138,10 @@ def buttons_of(view: EditJobView, back: str = "") -> list[EventButton]:
 
 def not_possible(view: EditJobView) -> list[tuple[str, str]]:
     """What the person cannot do now, each with the reason. There are too many for buttons."""
-    return [(words(each.event).capitalize(), sentence(each.reason)) for each in view.unavailable]
+    return [
+        (words(each.event).capitalize(), sentence(reason_in_labels(each)))
+        for each in view.unavailable
+    ]
 
 
 _FORM_LINKS: Mapping[str, tuple[str, str, str]] = {
@@ -154,7 +157,8 @@ def form_links(view: EditJobView) -> list[dict[str, str]]:
     address = address_of_job(view.job)
     links = []
     for event, (label, icon, place) in _FORM_LINKS.items():
-        if event not in view.actions:
+        events = ("approve", "require_corrections") if event == "approve" else (event,)
+        if not any(each in view.actions for each in events):
             continue
         if event == "upload" and is_conflict(view.job):
             links.append(

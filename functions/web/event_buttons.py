@@ -1,11 +1,16 @@
 """The buttons for events: what each does, and why it cannot be sent now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from jobyard.domain.access import refusal as access_refusal
 from jobyard.domain.access import roles_for
+from jobyard.domain.errors import InvalidTransition, JobyardError
 from jobyard.domain.lifecycle import UnavailableEvent
+from jobyard.domain.plurals import alternatives
+from web.filters import sentence, words
+from web.forms import refusal_values
 from web.request import PageRequest
 
 # The label, the icon, and the effect of an event, by kind and event.
@@ -134,6 +139,7 @@ _EFFECTS_OF_MANY: Mapping[str, str] = {
     "delete": "They are counted as deleted. Their history stays.",
 }
 _ASKS_UNTIL = frozenset({("schedule", "suspend"), ("campaign", "pause")})
+_NOTHING = "Nothing else is possible now"
 # What they do cannot be undone.
 _DANGEROUS = frozenset({"abandon", "cancel", "delete", "force", "force_fail", "revoke"})
 # Events of edit jobs that people send often, and that need no reason.
@@ -169,9 +175,12 @@ def event_buttons(
     address: str,
     actions: Iterable[str],
     unavailable: Iterable[UnavailableEvent],
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> list[EventButton]:
-    """The buttons of a thing of `kind` at `address`: those that work, then the others."""
-    reasons = {each.event: each.reason for each in unavailable}
+    """The buttons of an entity of `kind` at `address`: first those that work. `labels` are
+    what its page calls its states.
+    """
+    reasons = {each.event: reason_in_labels(each, labels) for each in unavailable}
     return [
         _button(kind, address, event, reasons.get(event, ""))
         for event in (*actions, *reasons)
@@ -193,6 +202,40 @@ def _button(kind: str, address: str, event: str, unavailable_reason: str) -> Eve
         asks_until=(kind, event) in _ASKS_UNTIL,
         is_at_once=kind in {"edit", "fixup", "review"} and event in _AT_ONCE,
     )
+
+
+def reason_in_labels(
+    unavailable: UnavailableEvent, labels: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Why an event cannot be sent, with the states as the page calls them: by `labels`, or by their
+    names.
+    """
+    if not unavailable.needs:
+        return unavailable.reason
+
+    def label(state: str) -> str:
+        return labels.get(state) or words(state).capitalize()
+
+    needs = dict.fromkeys(label(each) for each in unavailable.needs)
+    return f"it must be {alternatives([*needs])}; it is {label(unavailable.state)}"
+
+
+def event_values(
+    buttons: Sequence[EventButton], request: PageRequest, refusal: JobyardError | None
+) -> dict[str, object]:
+    """The values of a page with these buttons. If its state refused one that somebody else had
+    changed meanwhile, the page says so in its own words, and what the person can do now.
+    """
+    values = {"buttons": buttons, **refusal_values(request, refusal)}
+    if type(refusal) is InvalidTransition:
+        for each in buttons:
+            if each.unavailable_reason and request.is_post_to(each.address):
+                possible = [other.label for other in buttons if not other.unavailable_reason]
+                hint = f"Possible now: {', '.join(possible)}" if possible else _NOTHING
+                values["refusal"] = (
+                    f"{sentence(f'{each.label}: {each.unavailable_reason}')} {hint}."
+                )
+    return values
 
 
 def button_for_many(batch_id: str, event: str, number: int = 2) -> EventButton:

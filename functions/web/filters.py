@@ -45,6 +45,11 @@ def size(number: float) -> str:
     return f"{number:.1f} {_SIZE_UNITS[-1]}"
 
 
+def mebibytes(number: int) -> str:
+    """A limit of bytes that is a whole number of MiB: "512 MiB"."""
+    return f"{number // 1024**2:,} MiB"
+
+
 def duration(length: timedelta | float) -> str:
     """A length of time, at most two units: "3 min 20 s", "2 d 4 h". Numbers are seconds."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)

@@ -17,14 +17,15 @@ _SHOWN_ON_PAGE = frozenset({400, 403, 409, 422, 429})
 
 
 def handle_form(
-    act: Callable[[], str], show: Callable[[JobyardError], Response[str]]
+    act: Callable[[], str | Response[str]], show: Callable[[JobyardError], Response[str]]
 ) -> Response[str]:
-    """Handle a form: `act`, then redirect to the address that it returns.
+    """Handle a form: `act`, then redirect to the address that it returns, or respond with its page.
 
     If `act` raises a refusal, `show` makes the response: the page as it is now, with the refusal.
     """
     try:
-        return see_other(act())
+        done = act()
+        return see_other(done) if isinstance(done, str) else done
     except JobyardError as refusal:
         if problem_type(type(refusal)).status in _SHOWN_ON_PAGE:
             return show(refusal)

@@ -19,6 +19,7 @@ _LINKS = (
     ("Collections", "/collections", "folder", ("batch", "list")),
     ("Holds", "/holds", "pause", ("hold", "view")),
     ("System", "/system", "monitor", ("alarm", "view")),
+    ("Webhooks", "/webhooks", "send", ("webhook", "view")),
     ("Activity", "/activity", "activity", ("activity", "view")),
     ("Lifecycles", "/lifecycles/batch", "workflow", None),
 )
@@ -55,6 +56,6 @@ def navigation_links(request: PageRequest) -> list[NavigationLink]:
 
 def _section_of(path: str) -> str:
     """The first part of the address of the link to which a page belongs."""
-    first, *rest = path.split("/")[1:]
+    first, *rest = path.removeprefix("/").split("/")
     origin = origin_of(rest[0].partition(".")[0]) if first == "jobs" and rest else None
     return _PARENTS_OF_JOBS[origin] if origin else _PARENTS.get(first, first)

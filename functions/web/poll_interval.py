@@ -18,3 +18,4 @@ def poll_interval_s(last_change: datetime, now: datetime, until: datetime | None
 
 
 LIST_POLL_S = 10  # for lists of which something may change at any time
+PART_AGE = timedelta(seconds=30)  # of what the version of a page does not tell, such as deliveries

@@ -22,18 +22,18 @@ def reports_address(origin_id: str) -> str:
 
 
 def report_rows(origin_id: str, request: PageRequest) -> list[dict[str, Any]]:
-    """The reports, newest first, then the calls of webhooks, each with the button that sends it
+    """The reports, newest first, then the webhook deliveries, each with the button that sends it
     again.
     """
-    found = report_queries.list_deliveries(origin_id, request.query_context)
-    ordered = (*reversed(found.reports), *reversed(found.calls))
+    found = report_queries.list_reports(origin_id, request.query_context)
+    ordered = (*reversed(found.reports), *reversed(found.deliveries))
     return [{"report": each, "resend": resend_button(each, request)} for each in ordered]
 
 
 def resend_button(report: Report, request: PageRequest) -> EventButton:
     """The button that sends the mail of a report again."""
     kind = origin_of(report.batch_id)
-    what = "The webhook calls" if report.webhook else "Its mail goes to"
+    what = "It is sent to" if report.webhook else "Its mail goes to"
     return EventButton(
         name=f"resend-{report.seq}",
         address=f"{reports_address(report.batch_id)}/{report.seq}/resend",
@@ -61,7 +61,7 @@ def link_to_file(origin_id: str, seq: str, name: str, request: PageRequest) -> s
     Raises:
         NotFound: there is no such report or file.
     """
-    for each in report_queries.list_deliveries(origin_id, request.query_context).reports:
+    for each in report_queries.list_reports(origin_id, request.query_context).reports:
         if str(each.seq) == seq and name in each.files and name in report_queries.LINKED_FILES:
             return report_queries.link_to(each, name, request.query_context)
     raise NotFound(f"{origin_of(origin_id)} {origin_id} has no report {seq} with {name}")

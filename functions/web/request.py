@@ -25,6 +25,7 @@ _PARAMETERS = 100  # of an address; more are ignored
 _FIELDS = 1100  # of a form: up to 1,000 jobs are selected
 _FORM_BYTES = 512 * 1024
 _KEY_LENGTH = 64
+_STARTS = ("cursor", "from")  # parameters that say where a page of a list begins
 _HIDDEN_FIELDS = frozenset({"csrf", "key"})  # of every form
 
 
@@ -195,12 +196,12 @@ def page_links(request: PageRequest, cursor: str | None, **joined: str) -> dict[
     than one value as one.
     """
     query = request.query | joined
-    kept = {name: value for name, value in query.items() if name != "cursor" and value}
+    kept = {name: value for name, value in query.items() if name not in _STARTS and value}
     first = f"{request.path}?{urlencode(kept)}" if kept else request.path
     following = f"{request.path}?{urlencode(kept | {'cursor': cursor})}" if cursor else ""
     return {
         "next_address": following,
-        "first_address": first if request.query.get("cursor") else "",
+        "first_address": first if any(request.query.get(each) for each in _STARTS) else "",
     }
 
 

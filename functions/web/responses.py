@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -20,6 +19,9 @@ from gateway.headers import (
 )
 from jobyard.services.snapshots import misses_act, shared_snapshot
 from web import assets
+from web.digests import digest_of
+from web.lazy import Lazy
+from web.poll_interval import PART_AGE
 from web.renderer import render
 from web.request import PageRequest
 from web.site import Site
@@ -106,6 +108,7 @@ def shared_page(
     is_final: Callable[[Mapping[str, Any]], bool] = lambda _: False,
     version: str = "",
     least_age: timedelta = timedelta(),
+    upload_origin: str = "",
 ) -> Response[str]:
     """A page that is the same for all with the same roles; `values_of` reads its values.
 
@@ -116,7 +119,8 @@ def shared_page(
     """
 
     def shown(values: Mapping[str, Any]) -> Response[str]:
-        return page(template, request, values, poll_s=0 if is_final(values) else poll_s)
+        following_s = 0 if is_final(values) else poll_s
+        return page(template, request, values, poll_s=following_s, upload_origin=upload_origin)
 
     if not request.is_poll:
         return shown(values_of())
@@ -140,11 +144,37 @@ def shared_page(
     return shown(read[0] if read else values_of())
 
 
+def own_part(
+    name: str, request: PageRequest, values_of: Callable[[], Mapping[str, Any] | None]
+) -> Lazy:
+    """A part of a page that is the reader's own, which would be too much to read for each poll.
+
+    A poll reads its digest only, which counts for `PART_AGE`, or until somebody does something.
+    """
+    read: list[Mapping[str, Any] | None] = []
+
+    def compute() -> dict[str, str]:
+        read.append(values_of())
+        return {"digest": digest_of(read[0])}
+
+    if not request.is_poll:
+        return Lazy(compute()["digest"], lambda: read[0])
+    context = request.query_context
+    found = shared_snapshot(
+        f"page.{digest_of((name, request.actor))}",
+        context,
+        compute,
+        least_age=PART_AGE,
+        is_outdated=lambda at: misses_act(at, context.now),
+    )
+    return Lazy(found.document["digest"], lambda: read[0] if read else values_of())
+
+
 def _shared_name(request: PageRequest, version: str) -> str:
     """The name of what the readers of a page share. Depositors see their own batches only."""
     owner = "" if request.may("batch", "view") else request.actor.sub
-    shown = repr((request.address, sorted(request.actor.roles), owner, version))
-    return f"page.{_hash(shown)}"
+    shown = (request.address, request.actor.roles, owner, version)
+    return f"page.{digest_of(shown)}"
 
 
 def _headers(poll_s: int) -> dict[str, str]:
@@ -159,16 +189,12 @@ def _is_known(etag: str, request: PageRequest) -> bool:
 
 def _digest(template: str, values: Mapping[str, Any]) -> str:
     """A digest of what a page shows. Dataclasses and collections show all of their values."""
-    return _hash(repr((template, assets.static_address("app.css"), sorted(values.items()))))
+    return digest_of((template, assets.static_address("app.css"), sorted(values.items())))
 
 
 def _etag(request: PageRequest, digest: str) -> str:
     """The ETag of a page for its reader."""
-    return f'W/"{_hash(repr((digest, request.actor, request.address, str(request.zone))))}"'
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f'W/"{digest_of((digest, request.actor, request.address, str(request.zone)))}"'
 
 
 def see_other(address: str, cookies: Sequence[Cookie] = ()) -> Response[str]:

@@ -1,4 +1,4 @@
-"""The session cookie: who is signed in, with our signature, until the roles are asked for again.
+"""The session cookie: who is signed in, with our signature, until the roles are read again.
 
 It has no token, so it stays far below the 4,096 bytes that browsers keep. SameSite is Lax, not
 Strict: the sign-in page is another site, and the browser has to send the cookie when it returns.
@@ -13,7 +13,7 @@ from jobyard.services.context import Actor
 from jobyard.services.sessions import SESSION_TIME
 from web.signer import Signer
 
-ROLES_TIME = timedelta(minutes=15)  # until a person's roles are asked for again, at most
+ROLES_TIME = timedelta(minutes=15)  # until the roles of a person are read again, at most
 _PURPOSE = "session"
 _GROUPS_SHOWN = 100  # a person may be in more groups; their roles and the first by name are kept
 _VALUE_BYTES = 3800  # browsers drop cookies of more than 4,096 bytes with name and attributes

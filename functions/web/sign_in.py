@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.accounts import groups_of
 from gateway.errors import Unauthenticated
+from gateway.mfa import MfaCheck
 from jobyard.services import sessions
 from jobyard.services.context import Actor
 from web.session_cookie import ROLES_TIME, Session
@@ -135,6 +136,7 @@ def _session(session_id: str, access_token: str, site: Site) -> Session:
 
     Raises:
         Unauthenticated: it is not an access token of a person.
+        Unavailable: the user pool does not say whether they have a second factor.
     """
     try:
         claims = _claims(access_token)
@@ -146,7 +148,9 @@ def _session(session_id: str, access_token: str, site: Site) -> Session:
         raise Unauthenticated("the sign-in page returned no valid token; sign in again") from error
     if not sub or claims.get("token_use") != "access":
         raise Unauthenticated("the sign-in page returned another kind of token; sign in again")
-    actor = Actor(sub, name, frozenset(map(str, groups)))
+    settings = site.settings
+    mfa = MfaCheck(settings.mfa_roles, settings.user_pool, site.cognito, site.now)
+    actor = Actor(sub, name, mfa.allowed_groups(name, frozenset(map(str, groups))))
     return Session(session_id, actor, min(until, site.now() + ROLES_TIME))
 
 

@@ -8,7 +8,7 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, ModuleLoader, Stri
 
 from jobyard.domain.plurals import plural
 from web import assets
-from web.filters import ago, breakable, duration, iso, local, sentence, size, words
+from web.filters import ago, breakable, duration, iso, local, mebibytes, sentence, size, words
 from web.pictures.bar import bar
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -50,6 +50,7 @@ def _environment(loader: BaseLoader) -> Environment:
         "utc": lambda at: local(at, UTC),
         "number": "{:,}".format,
         "size": size,
+        "mebibytes": mebibytes,
         "ago": ago,
         "duration": duration,
         "plural": plural,

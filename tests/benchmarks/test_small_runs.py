@@ -1,6 +1,6 @@
 """Benchmarks run with little input and return their bounded figures. No times are checked.
 
-The quick ones run each time, a third of the others each day; with `--points all` all run.
+The quick ones run each time, the others by turns; with `--points all` all run.
 """
 
 import importlib
@@ -45,11 +45,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "datasets": {"POINTS": 400, "FEW": 20},
     "edit": {"FEATURES": 120, "SMALL": 30, "LARGE": 1_200},
 }
-# Which benchmarks run on which day: those that share a local stack, or three without one.
+# Which benchmarks run on which day: those that share a local stack, or some without one.
 BY_TURNS = (
-    ("cost", "throughput", "first_paint"),
-    ("coldstart", "deposit", "pages"),
-    ("small_deposits", "due", "campaign", "rollout", "datasets", "edit"),
+    ("cost", "throughput", "due"),
+    ("coldstart",),
+    ("deposit", "pages"),
+    ("campaign",),
+    ("small_deposits", "first_paint"),
+    ("rollout", "datasets"),
+    ("edit",),
 )
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
 
@@ -162,7 +166,9 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
         one_chromium = request.getfixturevalue("chromium")
         monkeypatch.setattr(module, "running_chromium", lambda: nullcontext(one_chromium))
     if name == "edit":  # a process of its own takes seconds to start
-        monkeypatch.setattr(module, "_apart", lambda function, *arguments: function(*arguments))
+        monkeypatch.setattr(
+            module, "_in_new_process", lambda function, *arguments: function(*arguments)
+        )
     if name == "pages":  # a second deployment on moto in one process would end the first
         one = request.getfixturevalue("deployment")
         monkeypatch.setattr(module, "deployed", lambda: nullcontext(one))
@@ -189,8 +195,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("small", names, indirect=True)
 
 
-def test_each_benchmark_runs_every_three_days() -> None:
-    assert {name for turn in range(3) for name in names_of(turn)} == {*NAMES}
+def test_each_benchmark_runs_every_week() -> None:
+    assert {name for turn in range(7) for name in names_of(turn)} == {*NAMES}
 
 
 def test_a_benchmark_runs_and_gives_its_figures(small: ModuleType) -> None:

@@ -23,7 +23,8 @@ def site(browser: Browser) -> Iterator[Site]:
 
 @pytest.fixture
 def open_page(site: Site, chromium: Chromium) -> Iterator[Open]:
-    """Opens an address as a person with a role. A page that logs an error fails the test.
+    """Opens an address as a person with a role, or without one as nobody who has signed in. A page
+    that logs an error fails the test.
 
     `how` are the options of a browser context: width, color_scheme, java_script_enabled …
     """
@@ -31,7 +32,8 @@ def open_page(site: Site, chromium: Chromium) -> Iterator[Open]:
 
     def open_as(role: str, address: str, **how: Any) -> Page:
         page = tabs.open(**how)
-        page.context.add_cookies(site.cookies(role))  # type: ignore[arg-type]
+        if role:
+            page.context.add_cookies(site.cookies(role))  # type: ignore[arg-type]
         page.goto(site.url + address)
         return page
 
@@ -42,7 +44,8 @@ def open_page(site: Site, chromium: Chromium) -> Iterator[Open]:
 
 def violations(page: Page) -> list[str]:
     """What axe finds wrong with a page: rule, help and the first element of each."""
-    page.add_script_tag(url=AXE_PATH)
+    if page.evaluate("typeof axe") == "undefined":
+        page.add_script_tag(url=AXE_PATH)
     found = page.evaluate(
         "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
     )

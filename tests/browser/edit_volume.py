@@ -100,7 +100,7 @@ def store_edit_volume(browser: Browser) -> Mapping[str, str]:
         "edit-completed": job["completed"],
         "edit-log": f"{job['archived']}/log",
         "edit-change": f"{job['proposed']}/edit",
-        "custodian": link_of(browser, made),
+        "custodian": link_of(browser, made.jobs["blocked"]),
         "custodian-invalid": "/attachments/x",
         "edit-types": f"/datasets/{DATASET}/edit-types",
         "teams": "/teams",

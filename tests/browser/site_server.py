@@ -30,6 +30,7 @@ class Site:
     requests: list[tuple[str, str]] = field(default_factory=list)
     in_flight: Counter[str] = field(default_factory=Counter)
     most_in_flight: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # a function has one request
 
     def begin(self, path: str) -> None:
         """Count a request that has arrived."""
@@ -39,6 +40,11 @@ class Site:
     def end(self, path: str) -> None:
         """Count a request that is answered."""
         self.in_flight[path] -= 1
+
+    def status_for(self, role: str, address: str) -> int:
+        """The status of a page for a person with this role, without the server."""
+        with self.lock:
+            return self.browser.sign_in(role).get(address).status
 
     def cookies(self, role: str) -> list[dict[str, Any]]:
         """The cookies of a person with this role, for a browser's context."""
@@ -52,7 +58,6 @@ class Site:
 @contextmanager
 def serving(browser: Browser) -> Iterator[Site]:
     """The pages on localhost, over HTTP, so that cookies have no prefix."""
-    lock = threading.Lock()  # one request at a time, as a function has
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -97,7 +102,7 @@ def serving(browser: Browser) -> Iterator[Site]:
                 "isBase64Encoded": True,
             }
             site.begin(self.path)
-            with lock:
+            with site.lock:
                 given = browser.function.handler(event, Lambda())
             site.end(self.path)
             sent = given.get("body") or ""

@@ -34,6 +34,20 @@ def test_all_of_ten_thousand_are_chosen_previewed_and_cancelled(
     assert operation.chunks == tuple(range(20))
 
 
+def test_all_that_match_are_chosen_on_a_page_that_found_none_yet(open_page: Open) -> None:
+    batch = a_batch("processing", entries=3_500, chunk_size=100)
+    page = open_page("operator", f"/batches/{batch.batch_id}/jobs?state=scheduled&name=3456")
+
+    expect(page.get_by_text("No match in jobs 1 to 3,000")).to_be_visible()
+    page.get_by_label("All that match, on all pages").check()
+    page.get_by_role("button", name="Cancel…").click()
+    expect(page.get_by_role("heading", name="Cancel")).to_be_visible()
+    page.go_back()
+    page.get_by_role("link", name="Search on").first.click()
+
+    expect(page.get_by_label("Select 3456", exact=True)).to_be_visible()
+
+
 def test_only_the_selected_jobs_are_released(open_page: Open) -> None:
     batch = a_batch("processing", entries=4)
     held = [a_job(batch, number, "held").address.job_id for number in range(3)]

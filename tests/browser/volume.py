@@ -58,7 +58,7 @@ from tests.people import sub_of
 from web.address import address_of
 
 CHUNK_SIZE = 100
-OPERATION = "o1"
+OPERATION, RUNNING_OPERATION = "o1", "o2"
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _TITLES = ("Expired Confidential Voter Status Sweep", "有権者名簿", "تحديث سجل الناخبين")
@@ -112,6 +112,7 @@ class Volume:
             "cost": f"{large}/cost",
             "history": f"{failed}/history",
             "job": f"/jobs/{self.job.address.job_id}",
+            "job-of-filter": f"/jobs/{self.job.address.job_id}?state=failed",
             "job-log": f"/jobs/{self.job.address.job_id}/log",
             "objects": "/objects",
             "object": address_of("object", self.ark),
@@ -135,6 +136,7 @@ class Volume:
             "find-none": "/find?q=nothing+has+this+name",
             "report-changes": f"{failed}/reports/2/changes",
             "operation": f"{failed}/operations/{OPERATION}",
+            "operation-running": f"{failed}/operations/{RUNNING_OPERATION}",
             "signed-out": "/signed-out",
             **self.campaigns,
         }
@@ -332,17 +334,20 @@ def _failed_batch(settings: Settings) -> Batch:
             subject=f"FAIL {NAMES[4]}",
             files=files | {"outcomes": f"reports/{batch.batch_id}/{seq}/outcomes"},
         )
-    _operation(batch, settings)
+    _operation(batch, settings, OPERATION, NOW)
+    _operation(batch, settings, RUNNING_OPERATION, None)
     return batch
 
 
-def _operation(batch: Batch, settings: Settings) -> None:
-    """A requeue that has ended: a third of the jobs could not be requeued."""
+def _operation(
+    batch: Batch, settings: Settings, operation_id: str, ended_at: datetime | None
+) -> None:
+    """A requeue, which runs if it has not ended: a third of the jobs could not be requeued."""
     wanted = Filter(JobState.FAILED)
     chunks = tuple(range(batch.chunk_count))
     operation = Operation(
         batch.batch_id,
-        OPERATION,
+        operation_id,
         "requeue",
         wanted,
         "operator",
@@ -350,8 +355,8 @@ def _operation(batch: Batch, settings: Settings) -> None:
         HOUR_AGO,
         batch.entries,
         chunks,
-        OperationState.DONE,
-        NOW,
+        OperationState.DONE if ended_at else OperationState.RUNNING,
+        ended_at,
         not_requeueable=9,
     )
     operations.put_new(operation, batch.state)

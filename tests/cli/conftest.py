@@ -1,14 +1,16 @@
 """Runs the CLI in a context of its own: a fake API, a fake Cognito, a folder for tokens."""
 
+import functools
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import httpx
 import pytest
+import typer.main
 from typer.testing import CliRunner, Result
 
 from cli.client import ApiClient
@@ -34,6 +36,15 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_are_built_once() -> Iterator[None]:
+    """Build the commands once in a process. To build them takes longer than most of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cli.main.get_group", functools.cache(typer.main.get_group))
+        patch.setattr("typer.testing._get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

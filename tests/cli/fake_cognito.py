@@ -38,6 +38,19 @@ class FakeCognito:
     def revoke_token(self, *, Token: str, ClientId: str) -> None:
         self.calls.append("revoked")
 
+    def associate_software_token(self, *, AccessToken: str) -> dict[str, Any]:
+        return {"SecretCode": "JBSWY3DPEHPK3PXP"}
+
+    def verify_software_token(self, *, AccessToken: str, UserCode: str) -> dict[str, Any]:
+        if UserCode != "123456":
+            raise refused("Code mismatch")
+        return {"Status": "SUCCESS"}
+
+    def set_user_mfa_preference(
+        self, *, AccessToken: str, SoftwareTokenMfaSettings: dict[str, bool]
+    ) -> None:
+        self.calls.append(f"mfa {SoftwareTokenMfaSettings['PreferredMfa']}")
+
     def _next(self, name: str) -> dict[str, Any]:
         if self.challenges:
             return {"ChallengeName": self.challenges.pop(0), "Session": "one"}

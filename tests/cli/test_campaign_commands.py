@@ -15,7 +15,7 @@ CAMPAIGN_ID = "c" + "a" * 20
 PATH = f"/campaigns/{CAMPAIGN_ID}"
 WHY = ("--reason", "the devices are being moved")
 FORECAST = {
-    "description": "2 targets need 1 min; 5 windows give 1200",
+    "description": "2 targets need 1 min; 5 windows give 1200 min",
     "openings": [
         {"start": NOW, "end": "2030-01-31T16:00:00Z", "starts": 2, "started": 2},
     ],
@@ -98,7 +98,7 @@ def test_start_sends_the_fields_and_the_targets_of_a_file(
         }
     ]
     assert CAMPAIGN_ID in result.stdout
-    assert "2 targets need 1 min; 5 windows give 1200" in result.stdout
+    assert "2 targets need 1 min; 5 windows give 1200 min" in result.stdout
     assert "warning targets[1]: a warning of the request" in result.stdout
     assert "warning a warning of the forecast" in result.stdout
     assert f"jobyard campaign show {CAMPAIGN_ID}" in result.stdout
@@ -238,7 +238,7 @@ def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> No
     shown = run("campaign", "show", CAMPAIGN_ID).stdout
 
     assert "1 of 2 done; 1 succeeded, 1 rescheduled" in shown
-    assert re.search(r"retries +cb{20}\b", shown)
+    assert re.search(r"retry of +cb{20}\b", shown)
     assert "replace" not in shown
     assert f"jobyard campaign cancel {CAMPAIGN_ID} --reason" in shown
     assert re.search(r"reports to +admin@example\.org\b", shown)

@@ -162,12 +162,11 @@ def test_a_watched_requeue_shows_its_refusals_and_exits_with_1(run: Run, api: Fa
     api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 2})
     api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
     done = {"state": "done", "next_cursor": None}
-    accepted = {"job_id": f"{BATCH}.0.1", "outcome": "succeeded", "message": ""}
     refused = {"job_id": JOB, "outcome": "refused", "message": "someone else changed it first"}
     api.answers(
         f"GET /batches/{BATCH}/operations/r1",
         done,
-        {**done, "outcomes": [accepted], "next_cursor": "c1"},
+        {**done, "outcomes": [], "next_cursor": "c1"},
         {**done, "outcomes": [refused]},
     )
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
@@ -176,6 +175,7 @@ def test_a_watched_requeue_shows_its_refusals_and_exits_with_1(run: Run, api: Fa
 
     assert result.exit_code == 1
     assert f"{JOB}: someone else changed it first" in result.stdout.replace("\n", " ")
+    assert f"GET /batches/{BATCH}/operations/r1?outcome=refused&cursor=c1" in api.calls()
 
 
 def test_watching_a_requeue_waits_for_the_operation_and_exits_with_0_when_nothing_is_failed(

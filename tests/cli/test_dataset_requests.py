@@ -152,6 +152,7 @@ def test_the_history_of_a_feature_shows_values(api: FakeApi, run: Run) -> None:
             "authors": ["anna"],
             "before": before,
             "after": after,
+            "is_cut": False,
         },
         {
             "revision": 2,
@@ -160,11 +161,21 @@ def test_the_history_of_a_feature_shows_values(api: FakeApi, run: Run) -> None:
             "authors": ["bo"],
             "before": None,
             "after": before,
+            "is_cut": False,
+        },
+        {
+            "revision": 5,
+            "at": NOW,
+            "op": "delete",
+            "authors": ["bo"],
+            "before": None,
+            "after": None,
+            "is_cut": True,
         },
     ]
     pages = [
         {"items": [each], "next_cursor": cursor}
-        for each, cursor in zip(changes, ["c", None], strict=True)
+        for each, cursor in zip(changes, ["c", "d", None], strict=True)
     ]
     api.answers("GET /datasets/roads/history", *pages)
 
@@ -172,6 +183,7 @@ def test_the_history_of_a_feature_shows_values(api: FakeApi, run: Run) -> None:
 
     assert 'name: "A" → "B"; new: none → 1; old: null → none; geometry' in shown
     assert 'name: none → "A"; old: none → null' in shown
+    assert "too large: export --since 4" in shown
     assert api.calls()[1] == "GET /datasets/roads/history?id=a%2Fb&cursor=c&limit=5"
 
 

@@ -17,18 +17,18 @@ def counties() -> dict[str, Feature]:
 
 
 @pytest.mark.parametrize("feature_id", [ALAMEDA, STANISLAUS])
-def test_a_county_that_meets_itself_is_sound_without_one_corner(
+def test_a_county_that_intersects_itself_is_sound_without_one_corner(
     counties: dict[str, Feature], feature_id: str
 ) -> None:
     county = counties[feature_id]
 
     repaired = demo_edit.without_spike(county)
 
-    assert demo_edit.meets_itself(county)
-    assert not demo_edit.meets_itself(repaired)
+    assert demo_edit.intersects_itself(county)
+    assert not demo_edit.intersects_itself(repaired)
     before, after = (each["geometry"]["coordinates"][0] for each in (county, repaired))
     assert len(before) - len(after) == before.count(demo_edit.SPIKE) == 1
 
 
-def test_the_mistake_makes_a_county_meet_itself(counties: dict[str, Feature]) -> None:
-    assert demo_edit.meets_itself(demo_edit.with_a_knot(counties[STANISLAUS]))
+def test_the_mistake_makes_a_county_intersect_itself(counties: dict[str, Feature]) -> None:
+    assert demo_edit.intersects_itself(demo_edit.with_self_intersection(counties[STANISLAUS]))

@@ -38,8 +38,8 @@ def test_a_command_is_shown_as_one_would_type_it_and_run(
     runner.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
     assert output_of(runner) == (
-        "$ jobyard schedule preview --kind weekly --weekdays sun --at 02:00 --anchor 2027-03-01 "
-        "--from 2027-03-01T00:00:00Z --count 3\n"
+        "admin $ jobyard schedule preview --kind weekly --weekdays sun --at 02:00 "
+        "--anchor 2027-03-01 --from 2027-03-01T00:00:00Z --count 3\n"
     )
     assert "Clocks go forward on 14 March 2027" in capsys.readouterr().out
 
@@ -52,8 +52,8 @@ def test_arguments_with_blanks_are_shown_in_quotes(runner: DemoRunner) -> None:
         runner.run("admin", "manifest", "check", '{"no": "file"}')
 
     assert output_of(runner) == (
-        '$ jobyard manifest check "no such file"\n'
-        """$ jobyard manifest check '{"no": "file"}'\n"""
+        'admin $ jobyard manifest check "no such file"\n'
+        """admin $ jobyard manifest check '{"no": "file"}'\n"""
     )
 
 

@@ -126,11 +126,22 @@ LOG = {
     "report": {"failures": [FAILURE], "inherited": []},
     "conflicts": ["7"],
 }
+BOTH = {
+    "is_cut": False,
+    "base": {"geometry": None, "properties": {}},
+    "mine": {"geometry": {"type": "Point"}, "properties": {"name": "a"}},
+    "theirs": {"geometry": None, "properties": {"name": 7}},
+}
+CUT = {"is_cut": True, "base": None, "mine": None, "theirs": None}
 FINDINGS = {
     "is_kept": False,
     "report": {"failures": [FAILURE], "inherited": []},
-    "conflicts": [{"id": "1", "kind": "update_delete", "properties": []}],
-    "conflict_count": 2,
+    "conflicts": [
+        {"id": "1", "kind": "update_delete", "properties": [], **BOTH, "theirs": None},
+        {"id": "2", "kind": "update_update", "properties": ["name", "geometry"], **BOTH},
+        {"id": "3", "kind": "update_update", "properties": ["name"], **CUT},
+    ],
+    "conflict_count": 4,
     "feedback": "wrong",
     "reviewer": "zoe",
 }
@@ -141,12 +152,13 @@ FORECAST = {
     "changed": ["1"],
     "is_complete": True,
     "overlapping": [{"id": EDIT, "name": "x", "state": "prepared", "worker": "ben"}],
-    "summary": "1 of your features changed live; 1 open edit job overlaps",
+    "summary": "1 of your features changed in the dataset; 1 open edit job overlaps",
 }
 RESCUED = {"name": "1/2/r/x", "attempt": 1, "filename": "x", "size": 9, "at": NOW}
 WHY = ("--reason", "because")
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("edit", "propose", "counties", "--feature", "1", "--type", "border"), "POST /edits", job()),
+    (("edit", "copy", EDIT), f"POST /edits/{EDIT}/copy", job()),
     (("edit", "list"), "GET /edits", PAGE),
     (("edit", "list", "--dataset", "counties", "--ended"), "GET /edits", PAGE),
     (("edit", "show", EDIT), f"GET /edits/{EDIT}", job()),
@@ -269,20 +281,51 @@ def test_an_edit_job_is_shown_with_what_matters(run: Run, api: FakeApi) -> None:
         assert each in text
 
 
-def test_a_refused_upload_says_where_the_mistakes_are(
-    run: Run, api: FakeApi, tmp_path: Path
-) -> None:
-    file = tmp_path / "edits.geojson"
-    file.write_bytes(b"{}")
+def test_conflicts_are_shown_with_three_values(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /edits/{FIXUP}/findings", FINDINGS)
+
+    lines = run("edit", "findings", FIXUP).stdout.splitlines()
+
+    rows = [line.split("  ") for line in lines if line[:1].isdigit()][1:]
+    assert [[cell.strip() for cell in row if cell.strip()] for row in rows] == [
+        ["1", "feature", "{}", '{"name": "a"}', "no feature"],
+        ["2", "name", "missing", "a", "7"],
+        ["2", "geometry", "no place", "Point", "no place"],
+        ["3", "feature", "too large to show", "too large to show", "too large to show"],
+    ]
+
+
+def test_a_type_of_edit_jobs_is_removed(run: Run, api: FakeApi) -> None:
+    api.answers("DELETE /edit-settings/counties/a type", SETTINGS)
+    api.answers("GET /edit-settings/counties", SETTINGS)
+
+    removed = run("edit", "settings", "counties", "a type", "--remove")
+    both = run("edit", "settings", "counties", "border", "--remove", "--set", "{}")
+
+    assert (removed.exit_code, both.exit_code) == (0, 2)
+    assert "border" in removed.stdout
+
+
+def _answers_upload(api: FakeApi, *reports: dict[str, Any]) -> None:
+    """Take a file that is uploaded, and answer what was found in it, a report after the other."""
     upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
     api.answers(f"GET /edits/{EDIT}", job())
     api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
     api.answers("POST /intake", httpx.Response(204))
     api.answers(f"POST /edits/{EDIT}/upload", job())
+    read = {"outcome": "accepted", "problem": "", "found": 0, "findings": [], "new_ids": {}}
+    api.answers(f"GET /edits/{EDIT}/upload", *({**read, **each} for each in reports))
+
+
+def test_a_refused_upload_says_where_the_mistakes_are(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "edits.geojson"
+    file.write_bytes(b"{}")
     finding = {"level": "error", "code": "X", "line": 2, "column": 1, "feature_id": ""}
     findings = [{**finding, "message": "no object"}]
-    read = {"problem": "a mistake", "changes": 0, "found": 41, "new_ids": {}, "findings": findings}
-    api.answers(f"GET /edits/{EDIT}/upload", {**read, "outcome": "refused"})
+    refused = {"outcome": "refused", "problem": "a mistake", "found": 41, "findings": findings}
+    _answers_upload(api, {**refused, "changes": 0})
 
     result = run("edit", "upload", EDIT, str(file))
 
@@ -311,13 +354,7 @@ def test_a_proposal_is_allocated_at_once_and_its_extent_changes(run: Run, api: F
 
 
 def test_conflicts_are_decided_without_a_file(run: Run, api: FakeApi) -> None:
-    upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
-    api.answers(f"GET /edits/{EDIT}", job())
-    api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
-    api.answers("POST /intake", httpx.Response(204))
-    api.answers(f"POST /edits/{EDIT}/upload", job())
-    read = {"problem": "", "changes": 2, "found": 0, "findings": [], "outcome": "accepted"}
-    api.answers(f"GET /edits/{EDIT}/upload", {**read, "new_ids": {"101": "105"}})
+    _answers_upload(api, {"changes": 2, "new_ids": {"101": "105"}})
 
     done = run("edit", "upload", EDIT, "--choice", "101=renumber", "--choice", "a=b=mine")
     wrong = run("edit", "upload", EDIT, "--choice", "101=ours")
@@ -336,18 +373,10 @@ def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
 ) -> None:
     file = tmp_path / "edits.geojson"
     file.write_bytes(b"{}")
-    upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
-    api.answers(f"GET /edits/{EDIT}", job())
-    api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
-    api.answers("POST /intake", httpx.Response(204))
-    api.answers(f"POST /edits/{EDIT}/upload", job())
     finding = {"level": "warning", "code": "X", "line": 2, "column": 1, "feature_id": "7"}
-    read = {
-        **{"outcome": "accepted", "problem": "", "changes": 3, "found": 1, "new_ids": {}},
-        "findings": [{**finding, "message": "lost"}],
-    }
+    read = {"changes": 3, "found": 1, "findings": [{**finding, "message": "lost"}]}
     reading = {**read, "outcome": "reading", "findings": []}
-    api.answers(f"GET /edits/{EDIT}/upload", reading, reading, read)
+    _answers_upload(api, reading, reading, read)
 
     result = run("edit", "upload", EDIT, str(file), "--whole", "--deleting", "4", "--minutes", "9")
 
@@ -368,7 +397,9 @@ def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
     }
 
 
-def test_a_package_is_downloaded_to_a_file(run: Run, api: FakeApi, tmp_path: Path) -> None:
+def test_a_package_and_an_attachment_are_downloaded_to_files(
+    run: Run, api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = {
         "url": "https://files.example.org/package",
         "filename": "p.zip",
@@ -379,8 +410,14 @@ def test_a_package_is_downloaded_to_a_file(run: Run, api: FakeApi, tmp_path: Pat
     api.answers("GET /package", httpx.Response(200, content=b"PK"))
     target = tmp_path / "here.zip"
 
+    attachment = {**link, "filename": "../a plan.pdf", "expires_s": 900}
+    api.answers(f"GET /edits/{EDIT}/attachments/1/download", attachment)
+    monkeypatch.chdir(tmp_path)
+
     assert run("edit", "download", EDIT, "--to", str(target)).exit_code == 0
     assert target.read_bytes() == b"PK"
+    assert run("edit", "attachment", "download", EDIT, "1").exit_code == 0
+    assert (tmp_path / "01-a plan.pdf").read_bytes() == b"PK"
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,13 @@ def test_the_help_names_the_default_user(run: Run) -> None:
     assert "the demo user" in run("--help").stdout
 
 
-def test_a_misspelt_command_is_a_usage_error_with_a_suggestion(run: Run, api: FakeApi) -> None:
-    result = run("batchs")
+@pytest.mark.parametrize(("typed", "meant"), [("batchs", "batches"), ("campain", "campaign")])
+def test_a_misspelt_command_is_a_usage_error_with_a_suggestion(
+    run: Run, api: FakeApi, typed: str, meant: str
+) -> None:
+    result = run(typed)
 
     assert result.exit_code == 2
-    assert "batches" in result.stderr
+    assert "Did you mean" in result.stderr
+    assert f"'{meant}'" in result.stderr
     assert api.requests == []

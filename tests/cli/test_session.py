@@ -101,6 +101,15 @@ def test_a_wrong_password_shows_cognitos_message(on_aws: StackConnection) -> Non
         session.sign_in(on_aws, "someone", "wrong")
 
 
+def test_an_authenticator_app_is_set_up(run: Run, cognito: FakeCognito) -> None:
+    wrong = run("set-up-mfa", typed="000000\n")
+    done = run("set-up-mfa", typed="123456\n")
+
+    assert (wrong.exit_code, "Code mismatch" in wrong.stderr) == (1, True)
+    assert "JBSWY3DPEHPK3PXP" in done.stdout
+    assert cognito.calls.count("mfa True") == 1
+
+
 def test_whoami_shows_the_role_of_login(run: Run) -> None:
     login = run("login", "--as", "operator", "--json")
     whoami = run("whoami", "--json")

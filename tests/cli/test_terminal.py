@@ -162,6 +162,7 @@ def test_unusual_terminals_cause_no_traceback(name: str, non_utf8_folder: Path) 
     assert b"09:00:00" in shown
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("ending", ["| head -1", ">&-", ">&- 2>&- <&-"])
 def test_closed_streams_and_pipes_cause_no_traceback(ending: str, tmp_path: Path) -> None:
     output_of(

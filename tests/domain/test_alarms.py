@@ -4,8 +4,8 @@ import re
 import tomllib
 
 from cli.docs import alarm_table
-from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
+from cli.local.template_file import read_template
 from jobyard import VERSION
 from jobyard.domain.alarms import RUNBOOKS, runbook_of
 

@@ -74,6 +74,14 @@ def test_a_broken_table_is_refused(
         lifecycle(*transitions, states=states)
 
 
+def test_a_state_shows_the_labels_of_all_audiences_or_the_one_that_all_have() -> None:
+    shown = {state.name: state.shown_as for state in JOB.states}
+
+    assert shown["paused"] == "Paused / In Progress / Paused"
+    assert shown["succeeded"] == "Completed / Completed / Succeeded"
+    assert shown["failed"] == "Failed"
+
+
 def test_a_move_has_its_from_state() -> None:
     move = lifecycle(START, END).move("new", "start", NOON, PRESS)
 

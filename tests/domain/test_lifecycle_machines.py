@@ -183,7 +183,7 @@ SENDERS = st.frozensets(st.sampled_from([MACHINE, *sorted(ROLES)]), max_size=3)
 VERBS = {
     "force_fail": "force-fail a job",
     "publish_again": "publish again an edit",
-    "require_corrections": "require corrections in a review",
+    "require_corrections": "require corrections in a",
     "run_now": "start a run of a schedule",
     "update_reporting": "update the reporting of a batch",
 }
@@ -361,6 +361,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize(("name", "state", "event"), STEPS)
 def test_after_any_step_what_is_sent_is_accepted_or_refused_as_the_model_says(
     name: str, state: str, event: str, everything: bool, turn: int

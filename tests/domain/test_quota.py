@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from jobyard.domain.quota import (
     Quotas,
     QuotaUse,
+    SlotKind,
     byte_refusal,
     day_of,
     mail_refusal,
@@ -14,7 +15,7 @@ from jobyard.domain.quota import (
 )
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
-LIMITS = Quotas(open_batches=2, daily_bytes=1_000, daily_mails=10)
+LIMITS = Quotas(2, daily_bytes=1_000, daily_mails=10, open_campaigns=1, open_edits=3)
 
 
 def test_a_refusal_names_the_limit_its_value_what_is_used_and_when_it_is_free() -> None:
@@ -24,6 +25,12 @@ def test_a_refusal_names_the_limit_its_value_what_is_used_and_when_it_is_free() 
         "2 batches are open, and each person may have 2 (OpenBatchesPerPerson). Another one is "
         "possible when one of them has ended"
     )
+    open_ones = QuotaUse(campaigns={"c": "1"}, edits={"e": "1"})
+    assert open_refusal(open_ones, LIMITS, SlotKind.CAMPAIGN) == (
+        "1 campaign is open, and each person may have 1 (OpenCampaignsPerPerson). Another one is "
+        "possible when one of them has ended"
+    )
+    assert open_refusal(open_ones, LIMITS, SlotKind.EDIT) == ""
     assert mail_refusal(used, 2, LIMITS, NOON) == (
         "its report would be 2 mails. 9 are used today of the 10 that each person may send in a "
         "day (DailyMailsPerPerson). The next day begins at 2026-12-01 00:00 UTC"

@@ -1,7 +1,7 @@
 """The examples of calls: whole batches and schedules, in process."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from threading import Thread
 from typing import Any
@@ -78,12 +78,20 @@ def test_the_schedule_of_the_example_calls_the_service(harness: Harness, service
 def test_the_function_answers_by_what_it_returns_or_by_a_callback(
     harness: Harness, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(function, "send", answering(harness))
+    sent: list[str] = []
+    send = answering(harness)
+
+    def counted(url: str, document: Mapping[str, Any]) -> None:
+        sent.append(document["token"])
+        send(url, document)
+
+    monkeypatch.setattr(function, "send", counted)
     harness.batch_functions[FUNCTION] = lambda event: function.handler(event, None)
     manifest = f"{MANIFEST}http://127.0.0.1:4915/scans/3.tif,3.tif,\n"
 
     batch_id = submitted(harness, "lambda", {"function": "recognise", "mode": mode}, manifest)
 
     assert answers(batch_id) == [("succeeded", {"words": 4}), ("succeeded", {"words": 1})]
+    assert len(sent) == (3 if mode == "callback" else 0)
     (failed,) = jobs.of_chunk(batch_id, 1)
     assert failed.failure_message == "the function failed (the row has no title)"

@@ -183,12 +183,14 @@ _THROTTLES = {
     "s3": Answer.error(503, "SlowDown", "Please reduce your request rate."),
     "sesv2": Answer.error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
     "stepfunctions": Answer.error(400, "ThrottlingException", "Rate exceeded"),
+    "events": Answer.error(400, "ThrottlingException", "Rate exceeded"),
 }
 _FAILURES = {
     "dynamodb": Answer.error(500, "InternalServerError", "Internal server error"),
     "s3": Answer.error(500, "InternalError", "We encountered an internal error."),
     "sesv2": Answer.error(500, "InternalFailure", ""),
     "stepfunctions": Answer.error(500, "InternalFailure", ""),
+    "events": Answer.error(500, "InternalFailure", ""),
 }
 _EXCEEDED = Answer.error(
     400, "ProvisionedThroughputExceededException", "The level of configured throughput is exceeded"
@@ -253,7 +255,8 @@ RESENT = Fault(
     before=_started_already,
     unnoticed=True,
 )
-# Operations that write, except SendEmail, whose client does not retry.
+# Operations that write, except SendEmail, whose client does not retry, and PutEvents, which sends
+# its events at least once.
 _WRITES = frozenset(
     {
         "BatchExecuteStatement",
@@ -286,7 +289,7 @@ def faults_of(point: Point) -> tuple[Fault, ...]:
     if point.operation in _WRITES:
         faults = (*faults, RESENT)
     else:
-        assert point.operation.startswith((*_READ_PREFIXES, "SendEmail")), point
+        assert point.operation.startswith((*_READ_PREFIXES, "SendEmail", "PutEvents")), point
     if point.service == "dynamodb":
         faults = (*faults, _TABLE_THROTTLED)
     if point.operation == "BatchExecuteStatement":

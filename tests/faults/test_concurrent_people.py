@@ -154,7 +154,7 @@ def run_to_the_end(harness: Harness, batch_id: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(4)
 @pytest.mark.parametrize(("state", "event"), list(events_of_people(JOB)))
 def test_of_two_who_send_a_job_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
@@ -206,7 +206,7 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     return batch_id
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(4)
 @pytest.mark.parametrize(("state", "event"), list(events_of_people(BATCH)))
 def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
@@ -376,7 +376,7 @@ def with_gone(command: Callable[[], Any]) -> None:
 # Many jobs, and holds
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(4)
 @pytest.mark.parametrize(
     ("state", "event"),
     [
@@ -435,11 +435,11 @@ def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -
 
 
 def test_when_two_people_lift_a_hold_the_held_work_continues_once(
-    harness: Harness, payloads: Payloads
+    harness: Harness, payloads: Payloads, turn: int
 ) -> None:
-    at, was_reached = 0, True
+    at, was_reached = -(turn % 3), True
     while was_reached:
-        at += 1
+        at += 3
         manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
         collection = f"lifted-{next(_numbers)}"
         scope = f"collection:{collection}"

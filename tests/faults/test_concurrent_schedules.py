@@ -354,7 +354,7 @@ MEETINGS: list[tuple[Doing, Doing]] = [
 OVERLAPS = [OverlapPolicy.FORBID, OverlapPolicy.QUEUE_ONE, OverlapPolicy.REPLACE]
 
 
-@pytest.mark.turns(2)  # each time with one of three policies
+@pytest.mark.turns(4)  # each time with one of three policies
 @pytest.mark.parametrize(
     ("one", "other"), MEETINGS, ids=lambda each: getattr(each, "__name__", str(each))
 )

@@ -34,7 +34,7 @@ def baseline(runner: ScenarioRunner, scenario: str) -> dict[str, Any]:
     return dict(runner.baseline(scenario))
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("answer", [0, 1], ids=["first", "second"])
 @pytest.mark.parametrize(
     ("scenario", "name"),

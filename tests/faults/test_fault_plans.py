@@ -1,5 +1,5 @@
 """What is tried by turns: every fault of every operation each turn, every call over the turns. Most
-scenarios have a turn every second day; see `test_every_call.py`."""
+scenarios have a turn every third day; see `test_every_call.py`."""
 
 import pytest
 

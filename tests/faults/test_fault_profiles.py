@@ -32,7 +32,7 @@ LONG = LONG[: 131 - len("-batch")] + "-"
 EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("scenario", ["requeued", "recurring"])
 @pytest.mark.parametrize("name", FAULT_PROFILES)
 def test_a_scenario_ends_the_same_under_any_fault_profile(

@@ -449,7 +449,9 @@ class _CollectionReads(Listener):
         self.since = threading.Event()
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        if call.operation == "GetItem" and "collections" in call.parameters["TableName"]:
+        if call.operation == "BatchGetItem" and any(
+            "collections" in table for table in call.parameters["RequestItems"]
+        ):
             self.since.set()
 
 

@@ -24,7 +24,7 @@ from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.services.jobs.attempt import ORPHAN_LIMIT
-from jobyard.services.reports.mail import UNANSWERED_PAUSE
+from jobyard.services.reports.mail import NO_RESPONSE_PAUSE
 from jobyard.store import batches, chunks, jobs, reports
 from tests.faults.counting import PREFIX
 from tests.faults.load_stack import LoadStack, Reaper, load_stack, store_of
@@ -174,7 +174,7 @@ def deliver_every_report(flood: Flood) -> int:
                         1  # docs/decisions/0006: the one case in which a mail may come twice
                     )
                     break
-                long_ago = replace(delivery, at=delivery.at - UNANSWERED_PAUSE)
+                long_ago = replace(delivery, at=delivery.at - NO_RESPONSE_PAUSE)
                 with suppress(StaleState):
                     reports.put_delivery(report, long_ago)
                     aged = delivery.tries

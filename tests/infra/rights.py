@@ -21,7 +21,7 @@ ACTIONS = {
     "dynamodb:TransactWriteItems(Delete)": ["dynamodb:DeleteItem"],
     "dynamodb:TransactWriteItems(Update)": ["dynamodb:UpdateItem"],
     "s3:CompleteMultipartUpload": ["s3:PutObject"],
-    "s3:CopyObject": ["s3:PutObject"],  # and s3:GetObject on the source
+    "s3:CopyObject": ["s3:PutObject"],  # and s3:GetObject or GetObjectVersion on the source
     "s3:CreateMultipartUpload": ["s3:PutObject"],
     "s3:DeleteObjects": ["s3:DeleteObject"],
     "s3:DeleteObjects(VersionId)": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
@@ -130,7 +130,11 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "CommitsTable": ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"],
         "EditMachine": ["states:DescribeExecution", "states:StartExecution"],
-        "VersionsTable": ["dynamodb:BatchWriteItem"],
+        "VersionsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
+            "dynamodb:BatchExecuteStatement(UPDATE)",
+            "dynamodb:BatchWriteItem",
+        ],
         "EditsTable": [
             "dynamodb:BatchGetItem",
             "dynamodb:BatchWriteItem",
@@ -394,15 +398,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "ObjectsTable": ["dynamodb:GetItem", "dynamodb:Query"],
         "IdentifiersTable": ["dynamodb:GetItem"],
         "ArchiveBucket": ["s3:GetObject"],
-        "WorkBucket": [
-            "s3:AbortMultipartUpload",
-            "s3:CompleteMultipartUpload",
-            "s3:CopyObject",
-            "s3:CreateMultipartUpload",
-            "s3:GetObject",
-            "s3:PutObject",
-            "s3:UploadPart",
-        ],
+        "WorkBucket": ["s3:CopyObject", "s3:GetObject", "s3:PutObject"],
         "BatchMachine": ["states:StartExecution"],
         "JobMachine": ["states:StartExecution"],
         "SystemMachine": ["states:StartExecution"],
@@ -415,7 +411,11 @@ CALLS: dict[str, dict[str, list[str]]] = {
     "EditRole": {
         "DatasetsTable": ["dynamodb:PutItem", "dynamodb:Query", "dynamodb:TransactWriteItems(Put)"],
         "CommitsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "VersionsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
+        "VersionsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
+            "dynamodb:BatchExecuteStatement(UPDATE)",
+            "dynamodb:Query",
+        ],
         "EditsTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",

@@ -12,19 +12,21 @@ Resources = dict[str, dict[str, Any]]
 
 # Counted by tests/scenarios/test_idle_minute.py.
 OWN_JOB_WRITE_UNITS = 38.0  # of a system job that finds no work
-IDLE_READ_UNITS = 11.5  # of a minute without work
+IDLE_READ_UNITS = 12.5  # of a minute without work
 
 
-def expanded_of(template: dict[str, Any]) -> dict[str, Any]:
-    """A template after the SAM transform, as if it had been packaged."""
+def expanded_of(
+    template: dict[str, Any], layer: str = "layer", **parameters: str
+) -> dict[str, Any]:
+    """A template after the SAM transform, as if packaged, layers as the file `layer`."""
     packaged = copy.deepcopy(template)
     packaged["Globals"]["Function"]["CodeUri"] = "s3://bucket/functions.zip"
     for resource in packaged["Resources"].values():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
-            resource["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
+            resource["Properties"]["ContentUri"] = f"s3://bucket/{layer}.zip"
         if resource["Type"] == "AWS::Serverless::StateMachine":
             resource["Properties"]["DefinitionUri"] = "s3://bucket/machine.asl.json"
-    return deployment.expand(packaged, {})
+    return deployment.expand(packaged, parameters)
 
 
 def with_nested(resources: Resources) -> Resources:
@@ -61,6 +63,20 @@ def of_type(resources: Resources, kind: str) -> Resources:
     found = {name: one for name, one in resources.items() if one["Type"] == kind}
     assert found, f"the template has no {kind}"
     return found
+
+
+def called_by(reference: str) -> str:
+    """The function behind a `reference` to its alias, as text. Fails for a function itself."""
+    found = re.fullmatch(r"\$\{(\w+Function)Aliaslive\}", reference)
+    assert found, f"{reference} is not the alias of a function"
+    return found[1]
+
+
+def version_of(reference: str) -> str:
+    """The function behind a `reference` to its version, as text. Fails for a function itself."""
+    found = re.fullmatch(r"\$\{(\w+Function)Version[0-9a-f]{10}\}", reference)
+    assert found, f"{reference} is not a version of a function"
+    return found[1]
 
 
 def written(value: Any) -> str:

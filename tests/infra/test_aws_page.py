@@ -17,7 +17,14 @@ from jobyard.domain.cost import PRICES
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.jobtypes import TYPES
-from tests.infra.template_reader import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS, Resources, of_type
+from tests.infra.template_reader import (
+    IDLE_READ_UNITS,
+    OWN_JOB_WRITE_UNITS,
+    Resources,
+    called_by,
+    of_type,
+    written,
+)
 
 PAGE = ROOT / "docs" / "aws.md"
 POINTS = 78
@@ -134,14 +141,14 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     """The cost of a stack that runs nothing. Source of prices and free tier: AWS's price pages."""
     alarms = len(of_type(resources, "AWS::CloudWatch::Alarm"))
     yield Line("alarms", alarms, 0.10 * alarms, 0.10 * max(alarms - 10, 0))
-    written = len(_metrics_of_the_minute())
-    yield Line("metrics the two ticks write", written, 0.30 * written, 0.30 * max(written - 10, 0))
+    emitted = len(_metrics_of_the_minute())
+    yield Line("metrics the two ticks write", emitted, 0.30 * emitted, 0.30 * max(emitted - 10, 0))
     boards = len(of_type(resources, "AWS::CloudWatch::Dashboard"))
     yield Line("dashboards", boards, 3.00 * boards, 3.00 * max(boards - 3, 0))
     assert resources["MinuteRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
-    called = [target["Arn"]["Fn::GetAtt"][0] for target in _targets(resources)]
-    invoked = MINUTES * len(called)
-    memory_mb = sum(resources[name]["Properties"]["MemorySize"] for name in called)
+    ticks = [called_by(written(target["Arn"])) for target in _targets(resources)]
+    invoked = MINUTES * len(ticks)
+    memory_mb = sum(resources[name]["Properties"]["MemorySize"] for name in ticks)
     computed = MINUTES * 200 * memory_mb * UNIT["mb_ms"]
     yield Line("the two ticks' invocations", invoked, invoked * UNIT["invocations"] + computed, 0.0)
     units = MINUTES * IDLE_READ_UNITS

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
+from cli.local.template_file import read_template
 from cli.main import app
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import step_context

@@ -25,7 +25,7 @@ from tests.infra.rights import (
     statements,
     thing_of,
 )
-from tests.infra.template_reader import Resources, of_type, written
+from tests.infra.template_reader import Resources, of_type, version_of, written
 
 # Actions that may be granted on all resources, each with its reason.
 UNBOUNDED = {
@@ -196,11 +196,7 @@ def test_workers_have_no_access_to_manifests_and_api_and_pages_only_write_them(
             *(
                 (action, f"${{IntakeBucket.Arn}}/{prefix}/*")
                 for action in ("s3:PutObject", "s3:GetObject", "s3:GetObjectVersion")
-                for prefix in ("datasets", "targets")
-            ),
-            *(
-                (action, "${IntakeBucket.Arn}/edits/*")
-                for action in ("s3:PutObject", "s3:GetObject")
+                for prefix in ("datasets", "edits", "targets")
             ),
         }
 
@@ -243,19 +239,21 @@ def test_only_workers_write_to_the_archive_and_nobody_deletes_there(resources: R
 def test_what_reads_the_bytes_of_strangers_deletes_no_records_and_no_versions(
     resources: Resources,
 ) -> None:
-    """Workers delete what they have staged, which the bucket keeps as a version for a day."""
+    """Workers delete what they have staged, and edit jobs their files, which the bucket keeps as
+    versions for a day and for a month."""
     deletions = {
         role: {
             (action, resource)
             for action, resource in grants(resources, role)
             if "Delete" in action or action == "dynamodb:BatchWriteItem"
         }
-        for role in ("IngestRole", "ExecuteRole")
+        for role in ("IngestRole", "ExecuteRole", "EditRole")
     }
 
     assert deletions == {
         "IngestRole": set(),
         "ExecuteRole": {("s3:DeleteObject", "${WorkBucket.Arn}/staging/*")},
+        "EditRole": {("s3:DeleteObject", "${WorkBucket.Arn}/edits/*")},
     }
 
 
@@ -304,16 +302,18 @@ def test_a_machine_may_call_the_functions_of_its_states(
 ) -> None:
     assert {*of_type(template["Resources"], "AWS::Serverless::StateMachine")} == {*MACHINES}
     for machine in MACHINES:
-        names = template["Resources"][machine]["Properties"]["DefinitionSubstitutions"]
+        names = resources[machine]["Properties"]["DefinitionSubstitutions"]
         called = {
             resource
             for action, resource in grants(resources, f"{machine}Role")
             if action == "lambda:InvokeFunction"
         }
-        functions = {
-            each for each in map(written, names.values()) if each.endswith("Function.Arn}")
+        # All versions: an execution in flight has an earlier one.
+        assert called == {
+            f"${{{version_of(written(value))}.Arn}}:*"
+            for name, value in names.items()
+            if name.endswith("Function")
         }
-        assert called == functions
 
 
 def test_sweeps_change_only_the_allowed_tables(resources: Resources) -> None:

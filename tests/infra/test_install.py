@@ -113,6 +113,24 @@ def test_the_first_install_reports_a_missing_network(machine: Machine) -> None:
     assert not (machine.project / ".venv-emulator").exists()
 
 
+def test_an_interrupted_install_keeps_the_old_environment_until_another_is_whole(
+    machine: Machine,
+) -> None:
+    machine.add("python3", NEW)
+    machine.install("emulator")
+    whole, old = (machine.project / name for name in (".venv-emulator", ".venv-emulator.old"))
+    (whole / "made-of").write_text("other packages")
+    whole.rename(old)
+    whole.mkdir()
+
+    failed = machine.install("emulator", PIP="1")
+
+    assert failed.returncode == 1
+    assert (whole / "made-of").read_text() == "other packages"
+    assert machine.install("emulator").returncode == 0
+    assert not old.exists()
+
+
 def test_an_install_shows_its_progress(machine: Machine) -> None:
     machine.add("python3", NEW)
     pip = (

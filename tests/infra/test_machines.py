@@ -25,7 +25,7 @@ from jobyard.services.machines.execute_job import JobRun
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.runs import ExecutionRun, NextAction, NextStep
 from tests.infra.asl import INPUT, Functions, events_in_a_pass, faults
-from tests.infra.template_reader import Resources, of_type
+from tests.infra.template_reader import Resources, of_type, version_of, written
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -194,20 +194,27 @@ def test_the_definitions_are_json_before_substitution() -> None:
         assert "States" in json.loads(path.read_text())
 
 
-def test_every_placeholder_is_substituted(template: dict[str, Any]) -> None:
-    for resource in of_type(template["Resources"], "AWS::Serverless::StateMachine").values():
-        text = Path(ROOT, resource["Properties"]["DefinitionUri"]).read_text()
-        for name, value in resource["Properties"]["DefinitionSubstitutions"].items():
-            assert f"${{{name}}}" in text
-            if name == "Partition":
-                assert value == {"Ref": "AWS::Partition"}
-                continue
-            function = {"ExecuteJobFunction": "SystemJobFunction"} if is_system(resource) else {}
-            assert value == {"Fn::GetAtt": [function.get(name, name), "Arn"]}
+def test_a_machine_names_versions_so_that_an_execution_ends_with_the_code_it_began_with(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    for machine in of_type(template["Resources"], "AWS::Serverless::StateMachine"):
+        text = Path(ROOT, template["Resources"][machine]["Properties"]["DefinitionUri"]).read_text()
+        substitutions = resources[machine]["Properties"]["DefinitionSubstitutions"]
+        assert {*re.findall(r"\$\{(\w+)\}", text)} == substitutions.keys(), machine
+        for name, value in substitutions.items():
+            if name.endswith("Function"):
+                system = machine == "SystemMachine" and name == "ExecuteJobFunction"
+                assert version_of(written(value)) == ("SystemJobFunction" if system else name)
 
 
-def is_system(machine: dict[str, Any]) -> bool:
-    return bool(machine["Properties"]["Name"] == {"Fn::Sub": "${AWS::StackName}-system"})
+def test_a_new_execution_of_a_batch_has_the_version_that_is_live_then(
+    definitions: dict[str, Any], resources: Resources
+) -> None:
+    """AWS does not say whether $$.StateMachine.Id has the alias."""
+    substitutions = resources["BatchMachine"]["Properties"]["DefinitionSubstitutions"]
+
+    assert written(substitutions["BatchMachine"]).endswith("${AWS::StackName}-batch:live")
+    assert "$$.StateMachine" not in json.dumps(definitions)
 
 
 def test_a_state_has_the_name_of_its_function(definitions: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from jinja2 import ModuleLoader
 from samtranslator.yaml_helper import yaml_parse
 
 from cli.local.artifacts import pinned
-from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
+from cli.local.template_file import read_template
 from web.template_environment import TEMPLATES
 
 ENVIRONMENT = ROOT / ".venv-sam"

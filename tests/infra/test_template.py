@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
+from cli.local.template_file import read_template
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
 from jobyard.domain.batches.report import LATE_AFTER
 from jobyard.domain.dead_letter import LETTER_KINDS
 from jobyard.domain.freshness import CLAIM_TIME
-from jobyard.domain.programs import PROGRAM_ROLES, SCOPES
+from jobyard.domain.machine_clients import MACHINE_CLIENT_ROLES, SCOPES
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.store import tables
-from tests.infra.template_reader import Resources, of_type, written
+from tests.infra.template_reader import Resources, called_by, of_type, written
 
 FUNCTIONS = {
     "OpenFunction": "ingest.open.handler",
@@ -56,7 +56,12 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     ),
     "JobsTable": ("chunk_id", "position", {}, False),
     "ChunksTable": ("batch_id", "chunk", {"held": ("held_shard", "held_of")}, False),
-    "ReportsTable": ("batch_id", "seq", {"undelivered": ("undelivered", "queued_at")}, False),
+    "ReportsTable": (
+        "batch_id",
+        "seq",
+        {"undelivered": ("undelivered", "queued_at"), "by_webhook": ("webhook", "delivery")},
+        False,
+    ),
     "HoldsTable": ("scope", "", {}, False),
     "ObjectsTable": ("ark", "version", {}, False),
     "IdentifiersTable": ("identifier", "", {}, False),
@@ -349,7 +354,7 @@ def test_api_and_pages_time_out_before_the_gateway(resources: Resources) -> None
     called = set()
     for integration in integrations:
         properties = integration["Properties"]
-        function = properties["IntegrationUri"]["Fn::GetAtt"][0]
+        function = called_by(written(properties["IntegrationUri"]))
         called.add(function)
         assert properties["TimeoutInMillis"] <= 30_000  # AWS refuses more; no tool does
         timeout_s = resources[function]["Properties"]["Timeout"]
@@ -410,7 +415,7 @@ def test_a_missed_minute_is_not_retried(resources: Resources) -> None:
 
 def test_rules_and_the_gateway_may_invoke_their_functions(resources: Resources) -> None:
     permitted = {
-        (written(one["FunctionName"]), one["Principal"], written(one["SourceArn"]))
+        (called_by(written(one["FunctionName"])), one["Principal"], written(one["SourceArn"]))
         for one in (
             permission["Properties"]
             for permission in of_type(resources, "AWS::Lambda::Permission").values()
@@ -419,13 +424,13 @@ def test_rules_and_the_gateway_may_invoke_their_functions(resources: Resources) 
     invokers = set()
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Properties"]["Targets"]:
-            function = written(target["Arn"]).removesuffix(".Arn}") + "}"
-            if function.strip("${}") in FUNCTIONS:
+            target_arn = written(target["Arn"])
+            if "Function" in target_arn:
+                function = called_by(target_arn)
                 invokers.add((function, "events.amazonaws.com", f"${{{name}.Arn}}"))
     api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"
     invokers |= {
-        (function, "apigateway.amazonaws.com", api)
-        for function in ("${ApiFunction}", "${WebFunction}")
+        (function, "apigateway.amazonaws.com", api) for function in ("ApiFunction", "WebFunction")
     }
 
     assert permitted == invokers
@@ -455,7 +460,7 @@ def test_a_new_manifest_starts_the_batch_machine(resources: Resources) -> None:
             "object": {"key": [{"prefix": "manifests/"}]},
         },
     }
-    assert target["Arn"] == {"Ref": "BatchMachine"}
+    assert target["Arn"] == {"Ref": "BatchMachineAliaslive"}
     assert written(target["RoleArn"]) == "${ManifestRuleRole.Arn}"
 
 
@@ -471,7 +476,7 @@ def test_a_failed_execution_raises_an_alarm_and_is_recovered(resources: Resource
     ]
     assert [written(target["Arn"]) for target in rule["Targets"]] == [
         "${AlarmTopic}",
-        "${ExecutionFailureFunction.Arn}",
+        "${ExecutionFailureFunctionAliaslive}",
     ]
 
 
@@ -618,7 +623,7 @@ def test_pages_know_the_url_of_the_sign_in_page(resources: Resources) -> None:
 
     assert written(variables["JOBYARD_SIGN_IN_URL"]) == f"${{SignInUrl}} | {own}"
     assert written(variables["JOBYARD_CLIENTS"]) == (
-        "${UserPoolClient},${ProgramClient}=${ProgramName} | ${UserPoolClient}"
+        "${UserPoolClient},${MachineClient}=${MachineClientName} | ${UserPoolClient}"
     )
 
 
@@ -934,7 +939,7 @@ def _longest(value: Any) -> str:
 
     Parameters are left out. Clients of the user pool have ids of 26 letters.
     """
-    text = re.sub(r"\$\{(UserPool|Program)Client\}", "x" * 26, written(value))
+    text = re.sub(r"\$\{(UserPool|Machine)Client\}", "x" * 26, written(value))
     text = re.sub(rf"\$\{{({_parameters()})\}}", "", text)
     text = text.replace("${AWS::StackName}", LONGEST_STACK_NAME)
     text = re.sub(r"\$\{([A-Za-z]+)(\.\w+)?\}", rf"{LONGEST_STACK_NAME}-\1-ABCDEFGHIJKLM", text)
@@ -963,6 +968,9 @@ def test_mfa_is_required_by_a_parameter(template: dict[str, Any], resources: Res
     assert pool["Properties"]["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
     required = {"Fn::Equals": [{"Ref": "RequireMfa"}, "true"]}
     assert template["Conditions"]["RequiresMfa"] == required
+    environment = template["Globals"]["Function"]["Environment"]["Variables"]
+    shared = environment["JOBYARD_USER_POOL"]
+    assert shared == {"Fn::Sub": "${UserPool},${RequireMfa}"}  # "admins": see gateway.mfa
 
 
 def test_user_names_ignore_case(resources: Resources) -> None:
@@ -975,14 +983,14 @@ def test_user_names_ignore_case(resources: Resources) -> None:
 def test_a_program_has_the_scopes_of_its_roles_and_no_more(
     template: dict[str, Any], resources: Resources
 ) -> None:
-    scopes = resources["ProgramScopes"]["Properties"]
-    client = resources["ProgramClient"]["Properties"]
+    scopes = resources["MachineClientScopes"]["Properties"]
+    client = resources["MachineClient"]["Properties"]
     parameters = template["Parameters"]
 
     assert scopes["Identifier"] + "/" == SCOPES
-    assert tuple(each["ScopeName"] for each in scopes["Scopes"]) == PROGRAM_ROLES
-    any_role = f"({'|'.join(PROGRAM_ROLES)})"
-    assert parameters["ProgramRoles"]["AllowedPattern"] == f"{any_role}(,{any_role})*"
+    assert tuple(each["ScopeName"] for each in scopes["Scopes"]) == MACHINE_CLIENT_ROLES
+    any_role = f"({'|'.join(MACHINE_CLIENT_ROLES)})"
+    assert parameters["MachineClientRoles"]["AllowedPattern"] == f"{any_role}(,{any_role})*"
     assert client["GenerateSecret"] is True
     assert client["AllowedOAuthFlows"] == ["client_credentials"]
     assert client["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]  # so no passwords
@@ -991,11 +999,11 @@ def test_a_program_has_the_scopes_of_its_roles_and_no_more(
 def test_there_is_no_program_unless_it_has_a_name(
     template: dict[str, Any], resources: Resources
 ) -> None:
-    assert template["Parameters"]["ProgramName"]["Default"] == ""
-    for name in ("ProgramScopes", "ProgramClient"):
-        assert resources[name]["Condition"] == "HasProgram"
+    assert template["Parameters"]["MachineClientName"]["Default"] == ""
+    for name in ("MachineClientScopes", "MachineClient"):
+        assert resources[name]["Condition"] == "HasMachineClient"
     audience = resources["ApiAuthorizer"]["Properties"]["JwtConfiguration"]["Audience"]
     assert [written(each) for each in audience] == [
         "${UserPoolClient}",
-        "${ProgramClient} | ${AWS::NoValue}",
+        "${MachineClient} | ${AWS::NoValue}",
     ]

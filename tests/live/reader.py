@@ -28,5 +28,5 @@ def signed_in(running: Emulator, username: str) -> Iterator[httpx.Client]:
 
 def hidden_fields(page: str) -> dict[str, str]:
     """The hidden fields of a page's forms by name."""
-    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
+    found = re.findall(r'<input type="hidden" name="([\w-]+)" value="([^"]*)"', page)
     return {name: unescape(value) for name, value in found}

@@ -1,4 +1,4 @@
-"""The worked example of docs/api.md runs as it is written, by a program, against a stack."""
+"""The worked example of docs/api.md runs as it is written, by a machine client, against a stack."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from tests.harness import Payloads
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def program_of(stack: Stack, aws: Callable[[str], Any]) -> str:
-    """The id of the client of the stack's program."""
+def machine_client_of(stack: Stack, aws: Callable[[str], Any]) -> str:
+    """The id of the client of the stack's machine client."""
     (found,) = aws("cloudformation").describe_stacks(StackName=stack.name)["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
-    return str(outputs["ProgramClient"])
+    return str(outputs["MachineClient"])
 
 
 def test_the_worked_example_runs(
@@ -29,7 +29,7 @@ def test_the_worked_example_runs(
     blocks = _BLOCK.findall((ROOT / "docs" / "api.md").read_text())
     payloads.files["/coast.tif"] = b"a coast"
     client = aws("cognito-idp").describe_user_pool_client(
-        UserPoolId=stack.user_pool, ClientId=program_of(stack, aws)
+        UserPoolId=stack.user_pool, ClientId=machine_client_of(stack, aws)
     )["UserPoolClient"]
     given = (
         f"API='{stack.api_url}' SIGN_IN_URL='{stack.sign_in_url}'; export no_proxy=127.0.0.1\n"

@@ -153,4 +153,4 @@ def test_the_demo_shows_a_window_a_pause_and_a_retry(
         assert words in shown
     campaign_id = page.removeprefix("campaigns/")
     assert f"campaign {campaign_id}\n" in shown
-    assert re.search(rf"retries +{campaign_id}", capsys.readouterr().out)
+    assert re.search(rf"retry of +{campaign_id}", capsys.readouterr().out)

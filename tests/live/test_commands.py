@@ -118,6 +118,7 @@ def running(project: Project) -> Emulator:
     return found
 
 
+@pytest.mark.turns(2)
 def test_two_simultaneous_starts_both_succeed(project: Project) -> None:
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda _: project.up(), range(2)))
@@ -144,6 +145,7 @@ def test_status_has_all_that_programs_need_and_up_again_changes_nothing(
     assert project.status() == status
 
 
+@pytest.mark.turns(2)
 def test_the_port_of_the_files_can_be_changed(project: Project, running: Emulator) -> None:
     chosen = emulator.free_port()
 
@@ -153,6 +155,7 @@ def test_the_port_of_the_files_can_be_changed(project: Project, running: Emulato
     assert f"http://127.0.0.1:{chosen}/" in project.local("status").stdout
 
 
+@pytest.mark.turns(2)
 def test_another_port_needs_another_start(project: Project, running: Emulator) -> None:
     done = project.local("up", "--port", str(emulator.free_port()))
 
@@ -160,6 +163,7 @@ def test_another_port_needs_another_start(project: Project, running: Emulator) -
     assert "is already running" in done.stderr
 
 
+@pytest.mark.turns(2)
 def test_another_port_of_the_pages_needs_another_start(project: Project, running: Emulator) -> None:
     done = project.local("up", "--web-port", str(emulator.free_port()))
 
@@ -304,6 +308,7 @@ def attempts_of(admin: ApiUser, path: str) -> list[dict[str, Any]]:
     return attempts
 
 
+@pytest.mark.turns(2)
 def test_a_stack_restarts_with_its_state_after_its_emulator_was_killed(
     project: Project, running: Emulator
 ) -> None:
@@ -319,6 +324,7 @@ def test_a_stack_restarts_with_its_state_after_its_emulator_was_killed(
     assert project.stack() == known
 
 
+@pytest.mark.turns(2)
 def test_reset_deletes_everything(project: Project, running: Emulator) -> None:
     before = project.stack()
 

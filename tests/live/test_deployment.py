@@ -15,6 +15,8 @@ from cli.local import deployment
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from jobyard.domain.access import ROLES
+from tests.harness import Payloads, single_files
+from tests.live.api_user import ApiUser
 from tests.live.reader import signed_in
 
 Aws = Callable[[str], Any]
@@ -67,6 +69,27 @@ def test_deploying_again_replaces_nothing(
 
     assert again == stack
     assert _resources(aws) == before
+
+
+def test_a_batch_ends_though_the_code_that_is_not_live_is_broken(
+    stack: Stack, aws: Aws, api_user: Callable[[str], ApiUser], payloads: Payloads
+) -> None:
+    """So does an execution that an update overtakes: it calls versions, which never change."""
+    functions = aws("lambda")
+    handlers = {
+        each["FunctionName"]: each["Handler"] for each in functions.list_functions()["Functions"]
+    }
+    try:
+        for name in handlers:
+            functions.update_function_configuration(FunctionName=name, Handler="none.handler")
+        depositor = api_user("depositor")
+        batch_id = depositor.submit(single_files(payloads, {"a.txt": b"one"}))
+        ended = depositor.await_state(f"/api/batches/{batch_id}", "completed", "failed")
+    finally:
+        for name, handler in handlers.items():
+            functions.update_function_configuration(FunctionName=name, Handler=handler)
+
+    assert ended["state"] == "completed"
 
 
 def test_workers_share_the_unpacked_layers(stack: Stack, platform: Emulator) -> None:

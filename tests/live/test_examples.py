@@ -1,4 +1,4 @@
-"""The examples, run on the deployed stack as their READMEs say."""
+"""The API client and the batch of containers of examples/ on the local stack."""
 
 from collections.abc import Callable
 from contextlib import closing

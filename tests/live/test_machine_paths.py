@@ -44,7 +44,7 @@ ALLOW_ALL = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
-_LAMBDA = re.compile(r"arn:aws:lambda:[\w-]+:\d+:function:[\w-]+")
+_LAMBDA = re.compile(r"arn:aws:lambda:[\w-]+:\d+:function:[\w-]+:\d+")
 NEXT: dict[str, Any] = {
     "origin_id": "b1",
     "run": "main",
@@ -125,7 +125,9 @@ def _copied(aws: Aws, arn: str, name: str, role: str, functions: dict[str, str])
         definition = definition.replace(function, functions[handler])
     copy = arn.rpartition(":")[0] + f":{name}"
     made = aws("stepfunctions").create_state_machine(
-        name=name, definition=_with_short_retries(definition.replace(arn, copy)), roleArn=role
+        name=name,
+        definition=_with_short_retries(definition.replace(f"{arn}:live", copy)),
+        roleArn=role,
     )
     assert made["stateMachineArn"] == copy
     return copy

@@ -1,4 +1,4 @@
-"""Merritt's four use cases on the real local stack, from the API to the inbox."""
+"""Batches on the real local stack, from the API to the inbox: Merritt's four use cases first."""
 
 import json
 import threading
@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from cli.local.stack import Stack
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from tests.harness import Payloads, single_files
 from tests.live.api_user import TIMEOUT_S, ApiUser
 
-WORKERS = 8  # of the local stack for all batches, one of which stays free
+WORKERS = 8  # of the local stack for all batches; one is the reserve
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 
@@ -57,7 +59,7 @@ def test_a_failed_batch_sends_one_mail_and_none_when_deleted(
     assert "FAIL" in sent.subject
 
 
-def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
+def test_a_failed_batch_with_a_successful_requeue_sends_two_mails(
     api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
     admin, operator = api_user("admin"), api_user("operator")
@@ -79,7 +81,7 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
     assert outcomes["counts"] == {"succeeded": 1}
 
 
-def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
+def test_a_failed_batch_with_an_unsuccessful_requeue_sends_no_second_mail(
     api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
     admin = api_user("admin")
@@ -151,7 +153,7 @@ def test_a_held_collection_waits_and_says_why(
     assert len(operator.mails_of(batch_id)) == 1
 
 
-def test_every_line_of_log_of_a_batch_names_it(
+def test_the_main_log_messages_have_an_origin_id(
     api_user: Callable[[str], ApiUser], payloads: Payloads, aws: Callable[[str], Any]
 ) -> None:
     admin = api_user("admin")
@@ -200,3 +202,35 @@ def test_a_small_batch_ends_while_the_workers_of_others_are_busy(
         payloads.held["/slow.txt"].set()
     for each in others:
         depositor.await_state(f"/api/batches/{each}", "completed", "failed")
+
+
+@pytest.mark.turns(3)
+def test_a_batch_of_one_job_ends_while_sixteen_large_ones_wait_for_a_server(
+    api_user: Callable[[str], ApiUser], payloads: Payloads
+) -> None:
+    """In another collection and in theirs, though no job of theirs can end."""
+    depositor, admin = api_user("depositor"), api_user("admin")
+    slow = {f"slow-{number}.txt": b"slow" for number in range(400)}
+    answered = threading.Event()
+    payloads.held |= {f"/{name}": answered for name in slow}
+    manifest = single_files(payloads, slow)
+    try:
+        others = [depositor.submit(manifest) for _ in range(16)]
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(payloads.requests) < (WORKERS - 1) * CONCURRENT_JOBS:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+        for collection in ("brief", "maps"):
+            small = admin.submit(single_files(payloads, {"1.txt": b"1"}), collection=collection)
+            admin.await_state(f"/api/batches/{small}", "completed")
+
+        found = [depositor.get(f"/api/batches/{each}") for each in others]
+        assert {each["state"] for each in found} <= {"pending", "processing"}
+        assert sum(each["counts"]["succeeded"] for each in found) == 0
+        for each in others:
+            depositor.post(f"/api/batches/{each}/cancel", reason="seen enough")
+    finally:
+        answered.set()
+    for each in others:
+        depositor.await_state(f"/api/batches/{each}", "cancelled")

@@ -21,7 +21,7 @@ from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.recovery import recover_campaign
 from jobyard.services.queries.campaigns import list_tasks
 from jobyard.services.reports.commands import resend
-from jobyard.services.webhooks import WebhookRequest
+from jobyard.services.webhooks import WebhookSettings
 from jobyard.store import campaigns, reports
 from tests.call_interceptor import Call, Listener
 from tests.faults.injection import FunctionDied
@@ -79,7 +79,7 @@ def test_webhooks_are_called_about_the_end_of_a_campaign_and_no_hold(
     stack: Harness, devices: Devices, payloads: Payloads
 ) -> None:
     events = (WebhookEvent.CAMPAIGN_ENDED, WebhookEvent.BATCH_ENDED)
-    webhooks.put(WebhookRequest("ours", f"{payloads.url}/hook", events, ()), stack.context())
+    webhooks.create("ours", WebhookSettings(f"{payloads.url}/hook", events), stack.context())
     devices.always["B reach"] = INCOMPATIBLE
     campaign = start(stack, "ABC", name="Gateways to 4.2")
     names = [f"device-{n}" for n in range(20)]

@@ -90,6 +90,10 @@ TIMELINES: dict[str, dict[str, Any]] = {
     "15 three times busy": document(
         AT_ONCE, {"A": [bad("DEVICE_BUSY", retry_after_s=20)] * 3 + [ok()]}
     ),
+    "a busy device uses no grant": document(
+        AT_ONCE | {"rollout": {"per_minute": 1}},
+        {"A": [bad("DEVICE_BUSY", retry_after_s=20), ok()], "B": [ok()], "C": [ok()]},
+    ),
     "17 one hangs": document(TWO_HOURS, {"hangs": [{"takes_s": None}, ok()]} | many(9, ok())),
     "18 the third window": document(
         HOURLY | {"window": {"from": "22:00", "to": "02:00"}}, {"A": [bad()] * 10 + [ok()]}
@@ -132,6 +136,7 @@ TIMELINES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("name", TIMELINES)
 def test_the_services_do_what_the_simulation_says(name: str, harness: Harness) -> None:
     simulated = simulation_input_of(TIMELINES[name])

@@ -1,5 +1,6 @@
 """Campaigns in simulated time, through the machines and the real services."""
 
+import json
 import threading
 import time
 from collections import Counter, defaultdict
@@ -26,7 +27,7 @@ from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.queries import jobs as jobs_queries
 from jobyard.services.queries.campaigns import list_tasks
 from jobyard.services.rates import sample_rates
-from jobyard.store import activity, campaigns, chunks, holds, jobs, rates, tables, usage
+from jobyard.store import activity, campaigns, chunks, claims, holds, jobs, rates, tables, usage
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
 from tests.scenarios.campaign_tasks import TEN, start, states, task_list
@@ -136,6 +137,22 @@ def test_no_step_starts_after_the_window_has_closed(stack: Harness, devices: Dev
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
 
 
+def test_each_step_has_two_minutes(stack: Harness, devices: Devices) -> None:
+    left: list[float] = []
+
+    def look(_device: str, _step: str) -> None:
+        assert devices.context
+        left.append(devices.context.remaining())
+        stack.advance(100)
+        left.append(devices.context.remaining())
+
+    devices.during = look
+    start(stack, "A")
+    stack.machines.run_all()
+
+    assert left == [120, 20] * 4
+
+
 def test_bound_steps_end_together_although_the_window_closes(
     stack: Harness, devices: Devices
 ) -> None:
@@ -197,6 +214,21 @@ def test_never_more_than_at_once_run(stack: Harness, devices: Devices) -> None:
     assert _most_at_once(devices) == 2
 
 
+def test_a_task_whose_device_was_busy_waits_for_a_place(stack: Harness, devices: Devices) -> None:
+    """It had none. Another one keeps its place while its device restarts."""
+    busy = Snooze(60, "busy", exhausted_code=Failure.DEVICE_BUSY)
+    for name in "AB":
+        devices.answers[f"{name} reach"] = [busy]
+    devices.answers["A verify"] = [Continue(200, "the device restarts")]
+    start(stack, "AB", at_once=1, rollout={"per_minute": 2}, expires_s=7_200)
+    stack.machines.run_all()
+
+    done = [(device, step) for device, step, _ in devices.calls]
+    assert done[:2] == [("A", "reach"), ("B", "reach")]
+    assert done[-4:] == [("B", step) for step in ("reach", "upload", "apply", "verify")]
+    assert done.count(("A", "verify")) == 2
+
+
 def test_workers_share_the_slots_that_are_free(stack: Harness, devices: Devices) -> None:
     """Devices of the first two chunks restart and keep all places but one; two workers start what
     is left.
@@ -235,6 +267,16 @@ def test_a_rollout_starts_its_grant_in_each_minute_evenly(stack: Harness, device
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
 
 
+def test_a_retry_within_the_minute_waits_for_the_next_grant(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.always["A reach"] = OFFLINE
+    start(stack, "A", rollout={"per_minute": 1}, retry_s=31, expires_s=300)
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 1, 2, 3, 4]
+
+
 def test_each_task_starts_when_its_wait_says(stack: Harness, devices: Devices) -> None:
     campaign = start(stack, [f"device-{n}" for n in range(70)], rollout={"per_minute": 30})
     page = list_tasks(
@@ -259,6 +301,32 @@ def test_few_tasks_start_at_the_pace_of_the_grant(stack: Harness, devices: Devic
         3,
         6,
     ]
+
+
+@dataclass
+class CountedSaves(Listener):
+    """Counts how often the counts of chunks are written."""
+
+    number: int = 0
+
+    def before(self, call: Call) -> Answer | None:
+        is_chunk = call.parameters.get("TableName") == tables.ChunkItem.Meta.table_name
+        self.number += is_chunk and call.operation == "PutItem"
+        return None
+
+
+def test_a_worker_saves_its_counts_three_times_a_minute_if_no_more_tasks_run(
+    stack: Harness, devices: Devices
+) -> None:
+    """Each of these tasks starts and ends alone."""
+    names = [f"device-{n}" for n in range(40)]
+    saves = CountedSaves()
+    with stack.interceptor.listening(saves):
+        campaign = start(stack, names, rollout={"per_minute": 10}, expires_s=7_200)
+        stack.machines.run_all()
+
+    assert campaigns.get(campaign.campaign_id).counts == {"succeeded": 40}
+    assert saves.number <= 4 * 4  # in four minutes, with the end of each pass
 
 
 def test_two_campaigns_at_ten_a_minute_start_twenty(stack: Harness, devices: Devices) -> None:
@@ -455,6 +523,133 @@ def test_one_target_is_never_worked_on_by_two_campaigns(stack: Harness, devices:
     ]
 
 
+def test_a_retry_starts_on_the_claim_that_its_task_has(stack: Harness, devices: Devices) -> None:
+    devices.answers["A reach"] = [OFFLINE] * 3
+    start(stack, "A")
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 5, 10, 15]
+    assert claims.of_targets(["A"])["A"].version == 1
+
+
+@dataclass
+class BeforeRetry(Listener):
+    """Something happens once, when a worker has read the claim of a retry, and before it starts."""
+
+    act: Callable[[], object]
+    has_acted: bool = False
+
+    def before(self, call: Call) -> None:
+        is_retry = call.operation == "BatchExecuteStatement" and any(
+            each["Statement"].startswith("""UPDATE "test-jobs" SET "s"='running'""")
+            for each in call.parameters["Statements"]
+        )
+        if is_retry and not self.has_acted:
+            self.has_acted = True
+            self.act()
+
+
+def test_a_retry_does_not_start_if_another_campaign_takes_its_claim_meanwhile(
+    stack: Harness, devices: Devices
+) -> None:
+    second: list[Campaign] = []
+
+    def overtake() -> None:
+        second.append(start(stack, "A", expires_s=7_200))
+        run_until(stack, stack.at + timedelta(seconds=30))
+
+    devices.answers["A reach"] = [OFFLINE]
+    first = start(stack, "A", expires_s=7_200)
+    with stack.interceptor.listening(BeforeRetry(overtake)):
+        stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 5, 6]  # that of the second is at five
+    for campaign in (first, *second):
+        assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert claims.of_targets(["A"])["A"].version == 3
+
+
+@dataclass
+class RunsTwice(Listener):
+    """Another invocation of the same worker writes the start of a retry first."""
+
+    has_started: bool = False
+
+    def before(self, call: Call) -> None:
+        statements = call.parameters.get("Statements", [])
+        first = next(iter(statements), {"Statement": ""})
+        is_retry = first["Statement"].startswith("""UPDATE "test-jobs" SET "s"='running'""")
+        if is_retry and not self.has_started:
+            self.has_started = True
+            body, key = first["Parameters"]
+            other = {"S": json.dumps(json.loads(body["S"]) | {"i": "another invocation"})}
+            tables.client().batch_execute_statement(
+                Statements=[{**first, "Parameters": [other, key]}]  # type: ignore[typeddict-item]
+            )
+
+
+def test_a_retry_that_another_invocation_of_its_worker_started_is_not_run_twice(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.answers["A reach"] = [OFFLINE]
+    campaign = start(stack, "A", expires_s=7_200)
+    with stack.interceptor.listening(RunsTwice()):
+        stack.machines.run_all()
+
+    # That one is lost, so it is tried again when it cannot live any more.
+    assert minutes(devices.attempts("A")) == [0, 21]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+@dataclass
+class DiesRevoking(Listener):
+    """A worker dies when it revokes the claim of another task, before or after that is written."""
+
+    is_sent: bool
+    is_dead: bool = False
+
+    def before(self, call: Call) -> None:
+        if not self.is_sent:
+            self._die(call)
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        self._die(call)
+
+    def _die(self, call: Call) -> None:
+        is_revocation = call.operation == "BatchExecuteStatement" and any(
+            each["Statement"].startswith("""UPDATE "test-jobs" SET "s"='scheduled'""")
+            for each in call.parameters["Statements"]
+        )
+        if is_revocation and not self.is_dead:
+            self.is_dead = True
+            raise ConnectionError
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_both_tasks_succeed_after_a_worker_died_when_it_took_the_claim_of_the_other(
+    is_sent: bool, stack: Harness, devices: Devices
+) -> None:
+    devices.answers["A reach"] = [OFFLINE]
+    first = start(stack, "A", expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=2))  # what rests is lost
+    dies = DiesRevoking(is_sent)
+    second = start(stack, "A", expires_s=7_200)
+    with stack.interceptor.listening(dies):
+        stack.machines.run_all()
+    stack.advance(1801)
+    stack.tick()
+    stack.machines.run_all()
+
+    assert dies.is_dead
+    for campaign in (first, second):
+        assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert [name for _, name, _ in devices.calls] == [
+        "reach",
+        *("reach", "upload", "apply", "verify"),
+        *("reach", "upload", "apply", "verify"),
+    ]
+
+
 def test_a_campaign_whose_execution_was_lost_goes_on(stack: Harness, devices: Devices) -> None:
     devices.answers["A reach"] = [OFFLINE]
     campaign = start(stack, "A")
@@ -547,6 +742,21 @@ def test_bound_steps_that_never_end_are_given_up_after_the_grace(
     ended_at = campaigns.get(campaign.campaign_id).ended_at
     assert ended_at is not None
     assert timedelta(minutes=35) <= ended_at - TEN <= timedelta(minutes=37)
+
+
+def test_a_cancel_does_not_wait_for_a_device_that_stays_busy(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.always["A verify"] = Snooze(60, "busy", exhausted_code=Failure.DEVICE_BUSY)
+    campaign = start(stack, "A", expires_s=86_400)
+    run_until(stack, TEN + timedelta(minutes=3))
+    commands.cancel(campaign.campaign_id, stack.context())
+    stack.machines.run_all()
+
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, ended.counts) == ("cancelled", {"cancelled": 1})
+    assert ended.ended_at is not None
+    assert timedelta(minutes=8) <= ended.ended_at - TEN <= timedelta(minutes=10)
 
 
 def test_a_device_may_ask_to_wait_for_longer_than_a_day(stack: Harness, devices: Devices) -> None:
@@ -1123,6 +1333,23 @@ def test_a_failed_task_is_requeued_in_a_campaign_that_runs(
     assert [step for step, _ in steps] == ["reach", "upload", "upload", "apply", "verify"]
     assert steps[-1][1] == TEN + timedelta(minutes=2)
     assert states(campaign) == "ss"
+
+
+def test_a_task_of_a_chunk_that_has_ended_is_requeued(stack: Harness, devices: Devices) -> None:
+    names = [f"device-{n}" for n in range(26)]  # two chunks
+    devices.answers[f"{names[3]} upload"] = [INCOMPATIBLE]
+    devices.always[f"{names[25]} reach"] = OFFLINE
+    campaign = start(stack, names, expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=6))
+    assert campaigns.get(campaign.campaign_id).ended_chunks.number == 1
+
+    send_job_event(address_of(campaign, 3).job_id, "requeue", stack.context())
+    assert campaigns.get(campaign.campaign_id).ended_chunks.number == 0
+    del devices.always[f"{names[25]} reach"]
+    stack.machines.run_all()
+
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, ended.counts) == ("succeeded", {"succeeded": 26})
 
 
 def test_a_task_of_an_ended_campaign_takes_no_event(stack: Harness, devices: Devices) -> None:

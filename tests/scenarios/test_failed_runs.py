@@ -16,7 +16,7 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.reports.commands import resend
 from jobyard.services.schedules import commands
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
-from jobyard.services.webhooks import WebhookRequest
+from jobyard.services.webhooks import WebhookSettings
 from jobyard.store import reports, schedules
 from tests.harness import Harness, Payloads
 from tests.scripted_job_type import NAME, Script, scripted
@@ -125,8 +125,7 @@ def test_webhooks_are_called_about_each_failed_job(
     harness: Harness, payloads: Payloads, script: Script
 ) -> None:
     wanted = (WebhookEvent.SCHEDULE_JOB_FAILED,)
-    request = WebhookRequest("ours", f"{payloads.url}/hook", wanted, ())
-    webhooks.put(request, harness.context())
+    webhooks.create("ours", WebhookSettings(f"{payloads.url}/hook", wanted), harness.context())
     schedule = create(harness)
     script.answers = [FAIL, DONE, FAIL]
 

@@ -62,23 +62,31 @@ from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import datasets as dataset_queries
+from jobyard.services.queries import edit_details, job_logs
 from jobyard.services.queries import edits as edit_queries
 from jobyard.services.queries import holds as hold_queries
-from jobyard.services.queries import job_logs
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import rates as rate_queries
 from jobyard.services.queries import schedules as schedule_queries
 from jobyard.services.queries import system as system_queries
 from jobyard.services.reports import commands as report_commands
 from jobyard.services.schedules import commands as schedules
-from jobyard.services.webhooks import WebhookRequest
+from jobyard.services.webhooks import WebhookEdit, WebhookSettings
 from jobyard.store import calendars as stored_calendars
 from jobyard.store import collections as stored_collections
 from jobyard.store import edits
 from jobyard.store import holds as stored_holds
 from jobyard.store import jobs as stored_jobs
+from jobyard.store import webhooks as stored_webhooks
 from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, a_report_of
+from tests.functions.api.batch_records import (
+    HOUR_AGO,
+    a_batch,
+    a_delivery,
+    a_job,
+    a_report,
+    a_report_of,
+)
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.dead_letter_messages import manifest_event, put_letter
 from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
@@ -94,6 +102,7 @@ from tests.services.edits.edit_records import (
     a_team,
     member,
     requested,
+    sent_attachments,
 )
 
 RULE = recurrence_of(DAILY)
@@ -214,11 +223,19 @@ def a_campaign(admin: CommandContext) -> str:
     return campaigns.start(campaign_request(), admin).campaign.campaign_id
 
 
-HOOK = WebhookRequest("ours", "https://hooks.example.org/", (WebhookEvent.BATCH_ENDED,), ())
+HOOK = WebhookSettings("https://hooks.example.org/", (WebhookEvent.BATCH_ENDED,))
 
 
 def a_webhook(admin: CommandContext) -> str:
-    return webhooks.put(HOOK, admin).webhook.name
+    stored, _ = stored_webhooks.list_all()
+    if all(each.is_deleted for each in stored):
+        webhooks.create("theirs", HOOK, admin)
+    return "theirs"
+
+
+def a_failed_delivery(admin: CommandContext) -> tuple[str, str]:
+    name = a_webhook(admin)
+    return name, a_delivery(a_batch("failed").batch_id, name)
 
 
 def a_reported_schedule() -> str:
@@ -404,8 +421,16 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ),
     ("task", "cancel"): (send_job_event, lambda admin: (f"{a_campaign(admin)}.0.0", "cancel")),
     ("task", "requeue"): (send_job_event, lambda admin: (a_failed_task(admin), "requeue")),
-    ("webhook", "put"): (webhooks.put, lambda admin: (HOOK,)),
+    ("webhook", "create"): (webhooks.create, lambda admin: ("ours", HOOK)),
+    ("webhook", "update"): (
+        webhooks.update,
+        lambda admin: (a_webhook(admin), WebhookEdit(collections=("maps",))),
+    ),
+    ("webhook", "rotate_secret"): (webhooks.rotate_secret, lambda admin: (a_webhook(admin),)),
+    ("webhook", "disable"): (webhooks.disable, lambda admin: (a_webhook(admin),)),
+    ("webhook", "enable"): (webhooks.enable, lambda admin: (a_webhook(admin),)),
     ("webhook", "delete"): (webhooks.delete, lambda admin: (a_webhook(admin),)),
+    ("webhook", "redeliver"): (webhooks.redeliver, a_failed_delivery),
     ("calendar", "put"): (calendars.put, lambda admin: (Calendar("holidays"), None)),
     ("calendar", "delete"): (calendars.delete, lambda admin: (a_calendar(admin), None)),
     ("collection", "create"): (
@@ -519,6 +544,10 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         edit_settings.put_settings,
         lambda admin: (a_dataset().name, "border", {"quarantine": False}),
     ),
+    ("edit settings", "delete"): (
+        edit_settings.delete_settings,
+        lambda admin: (a_dataset(border={}).name, "border"),
+    ),
     ("team", "put"): (
         edit_teams.put,
         lambda admin: ("new", edit_teams.TeamEdit("New", ["depositor"], ["depositor"])),
@@ -532,7 +561,7 @@ PARTS_OF_CHANGES = {
     *("require_reason", "record", "change_job", "requested_move", "caused_move"),
     *("check_impartial", "abandoned_child"),
     *("request_notices", "token_of", "check_recipients", "refused_recipients"),
-    *("upload_choices", "digest_of"),
+    *("upload_choices", "digest_of", "queue_again"),
     "send_event",  # resumes, cancels or forces a campaign
 }
 # Who has the link of a custodian may do this, and needs no role; see tests/services/edits.
@@ -544,6 +573,7 @@ MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
         dataset_commands.file_form,
         lambda admin: ("counties.geojson",),
     ),
+    (("edit", "propose"), proposals.copy, lambda admin: (_blocked(),)),
     (
         ("edit", "archive"),
         allocations.archive_many,
@@ -646,6 +676,9 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
         _child(FailureType.QUARANTINE_REVIEW, "allocated", "", team="others")[0], context
     ),
     ("worklist", "view"): lambda context, admin: edit_queries.worklist(context),
+    ("attachment", "download"): lambda context, admin: edit_details.attachment_link(
+        a_stored_job("blocked", attachments=sent_attachments()).edit_id, 1, context
+    ),
     ("edit settings", "view"): lambda context, admin: edit_queries.edit_settings(
         a_dataset().name, context
     ),

@@ -13,7 +13,7 @@ import pytest
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.operation import Filter
-from jobyard.domain.errors import AlreadyHeld, StaleState
+from jobyard.domain.errors import AlreadyHeld, BadRequest, StaleState
 from jobyard.domain.hold import EVERYTHING, Hold
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import JobState
@@ -576,6 +576,13 @@ def test_the_batches_and_jobs_that_a_hold_stops_are_counted(
     assert bounded[EVERYTHING].batches == 1
     assert hold_queries.held_work([], harness.query_context(ANN)) == {}
     hold_commands.lift_hold("collection:counted", harness.context())
+
+
+def test_a_hold_names_a_job_type_that_there_is(harness: Harness) -> None:
+    with pytest.raises(BadRequest, match="there is no job type 'deposits'; there are deposit, "):
+        hold_commands.place_hold("type:deposits", None, harness.context())
+
+    assert holds.find("type:deposits") is None
 
 
 def test_a_second_hold_does_not_silently_replace_the_first(harness: Harness) -> None:

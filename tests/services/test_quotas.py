@@ -9,8 +9,10 @@ import pytest
 from jobyard.domain.errors import QuotaExceeded
 from jobyard.domain.quota import Quotas
 from jobyard.services.batches.submissions import Submission, submit
-from jobyard.services.quotas import count_bytes, count_stored, take_place
+from jobyard.services.campaigns import commands
+from jobyard.services.quotas import count_bytes, count_stored, take_slot
 from jobyard.store import batches, quotas
+from tests.functions.api.campaign_requests import campaign_request
 from tests.harness import ADMIN, DEPOSITOR, Harness, Payloads, single_files
 
 OWNER = DEPOSITOR.sub
@@ -19,7 +21,7 @@ DROPS = "collection maps"
 
 @pytest.fixture
 def stack(harness: Harness) -> Harness:
-    limits = Quotas(open_batches=3, daily_bytes=5_000, daily_mails=5)
+    limits = Quotas(3, daily_bytes=5_000, daily_mails=5, open_campaigns=1, open_edits=2)
     harness.settings = replace(harness.settings, quotas=limits)
     return harness
 
@@ -42,7 +44,7 @@ def test_a_person_may_have_so_many_open_batches_and_another_when_one_has_ended(
     stack.send_batch_event(first, "cancel", person=DEPOSITOR)
 
     submitted(stack)
-    assert first not in quotas.get(OWNER).places
+    assert first not in quotas.get(OWNER).slots
 
 
 def test_the_place_of_a_submission_that_is_never_uploaded_becomes_free(stack: Harness) -> None:
@@ -52,23 +54,23 @@ def test_the_place_of_a_submission_that_is_never_uploaded_becomes_free(stack: Ha
     stack.advance(16 * 60)
 
     submitted(stack)
-    assert len(quotas.get(OWNER).places) == 1
+    assert len(quotas.get(OWNER).slots) == 1
 
 
 def test_a_repeated_submission_counts_once_also_after_a_crash(stack: Harness) -> None:
     to = ("ann@example.org", "bob@example.org")
-    take_place(OWNER, "never stored", 1, stack.settings.quotas, stack.now())
+    take_slot(OWNER, "never stored", 1, stack.settings.quotas, stack.now())
 
     first = submitted(stack, "the key", to)
     assert submitted(stack, "the key", to) == first
 
     used = quotas.get(OWNER)
-    assert used.places.keys() == {"never stored", first}
+    assert used.slots.keys() == {"never stored", first}
     assert used.mails == 3
     stack.advance(3601)
     submitted(stack)
     submitted(stack)  # of the first two, one was never stored and one was never uploaded
-    assert first not in quotas.get(OWNER).places
+    assert first not in quotas.get(OWNER).slots
 
 
 def test_mails_are_counted_for_a_day(stack: Harness) -> None:
@@ -149,7 +151,7 @@ def test_many_requests_at_the_same_time_never_exceed_a_limit(stack: Harness) -> 
 
     def take(number: int) -> bool:
         try:
-            take_place("racer", f"batch {number}", 1 + number % 2, limits, stack.now())
+            take_slot("racer", f"batch {number}", 1 + number % 2, limits, stack.now())
         except QuotaExceeded:
             return False
         return True
@@ -158,14 +160,31 @@ def test_many_requests_at_the_same_time_never_exceed_a_limit(stack: Harness) -> 
         taken = [*threads.map(take, range(24))]
 
     used = quotas.get("racer")
-    assert sum(taken) == len(used.places) <= 7
+    assert sum(taken) == len(used.slots) <= 7
     assert used.mails == sum(1 + number % 2 for number, took in enumerate(taken) if took) <= 10
 
 
 def test_the_item_of_a_person_stays_small(stack: Harness) -> None:
     limits = replace(stack.settings.quotas, open_batches=1_000)
     for number in range(60):
-        take_place("busy", f"{number:026}", 0, limits, stack.now())
-        stack.at += timedelta(hours=2)  # a place of what is never stored is kept for an hour
+        take_slot("busy", f"{number:026}", 0, limits, stack.now())
+        stack.at += timedelta(hours=2)  # a slot of what is never stored is kept for an hour
 
-    assert len(quotas.get("busy").places) <= 26
+    assert len(quotas.get("busy").slots) <= 26
+
+
+def start_campaign(stack: Harness, key: str) -> str:
+    return commands.start(campaign_request(), stack.context(ADMIN, key)).campaign.campaign_id
+
+
+def test_a_person_may_have_so_many_open_campaigns(stack: Harness) -> None:
+    """They count from their start to their end; another person has a limit of their own."""
+    first, _ = (start_campaign(stack, "first") for _ in range(2))  # a repeat
+
+    with pytest.raises(QuotaExceeded, match=r"may have 1 \(OpenCampaignsPerPerson\)"):
+        start_campaign(stack, "second")
+    commands.send_event(first, "cancel", stack.context(ADMIN))
+    stack.machines.run_all()
+    start_campaign(stack, "second")
+
+    assert first not in quotas.get(ADMIN.sub).campaigns

@@ -183,6 +183,7 @@ def test_attempts_that_differ_are_counted_by_their_code_and_none_is_lost() -> No
     assert len(job.attempts) == KEPT_FIRST + 1 + KEPT_LAST
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
 def test_a_task_that_is_retried_for_days_stays_small(letter: str) -> None:
     """Each five minutes, with the longest messages, and longer with short ones. The results of the
@@ -295,6 +296,7 @@ for _transition in JOB.transitions:
     MOVES[_before] = (*MOVES.get(_before, ()), _transition.event)
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> None:
     """Any event the lifecycle knows, with the longest reasons; where it ends, it begins again."""

@@ -167,7 +167,7 @@ def test_moving_a_head_and_a_version_cost_one_unit_each_at_their_largest(units: 
     longest = FeatureVersion("\U0001f600" * 128, 10**9, ChangeKind.UPDATE, FILE, 10**9, 10**9)
     versions.put_all("n" * 64, [longest])
 
-    assert units.by_call == [("PutItem", 1.0), ("BatchWriteItem", 1.0)]
+    assert units.by_call == [("PutItem", 1.0), ("BatchExecuteStatement", 1.0)]
 
 
 def test_a_commit_at_its_largest_stays_small() -> None:

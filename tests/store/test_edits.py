@@ -16,6 +16,7 @@ from jobyard.domain.edits.worklist import WorklistColumn, first_key, last_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import edits, teams
+from jobyard.store.due_work import due_edits
 from tests.domain.edits.edit_jobs import ANNA, BEN, NOON, PRESS, a_child, an_edit_job
 from tests.store.sizes import item_bytes
 
@@ -149,10 +150,10 @@ def test_the_lists_show_what_is_theirs() -> None:
     assert [each.job_id for each in edits.of_planner("sub-ben", after="", limit=9)] == [
         north.edit_id
     ]
-    due = {each.job_id for each in edits.due(NOON)}
+    due = {each.job_id for each in due_edits(NOON)}
     assert working.edit_id in due
     assert due.isdisjoint({north.edit_id, claimed.edit_id, ended.edit_id})
-    assert working.edit_id not in {each.job_id for each in edits.due(NOON - DAY)}
+    assert working.edit_id not in {each.job_id for each in due_edits(NOON - DAY)}
 
 
 def test_a_deleted_proposal_is_gone_and_one_that_never_was_is_not_found() -> None:

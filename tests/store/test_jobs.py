@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.batches.batch import Batch, BatchState
@@ -26,7 +26,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.store import batches, chunks, jobs, operations, tables
 from jobyard.store.operations import RunningOperations
 from tests.call_interceptor import Call, CallInterceptor, Listener
-from tests.faults.aws_semantics import Conflicting
+from tests.faults.aws_semantics import Cancelling, Conflicting
 
 pytestmark = pytest.mark.emulator
 PROCESSING = BatchState.PROCESSING
@@ -308,3 +308,20 @@ def test_people_whose_moves_collide_wait_before_they_try_again(
     assert jobs.find(before.address) == held
     assert len(waits) == 1
     assert 0 < waits[0] <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("TransactionConflict", StaleState), ("ThrottlingError", ClientError)]
+)
+def test_a_persons_move_that_is_never_written_says_whether_others_prevent_it(
+    batch_id: str, aws_semantics: CallInterceptor, code: str, error: type[Exception]
+) -> None:
+    before = new_job(JobAddress(batch_id, 0, 0), NOON)
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
+    waits: list[float] = []
+
+    with aws_semantics.listening(Cancelling(code)), pytest.raises(error):
+        jobs.apply(before, held, PROCESSING, pause=waits.append)
+
+    assert jobs.find(before.address) is None
+    assert len(waits) > 5

@@ -103,7 +103,7 @@ def test_counts_are_written_over_the_version_that_was_read() -> None:
         counts={"failed": 2},
         failures={"TIMEOUT": 2},
         failed_at={"TIMEOUT": (NOON, NOON + timedelta(minutes=1))},
-        runs={"main": RunProgress(2, NOON), "r1": RunProgress(1)},
+        runs={"main": RunProgress(2, NOON), "r1": RunProgress(1, outcomes={"refused": 2})},
     )
     written = chunks.put(record)
 

@@ -25,6 +25,7 @@ from jobyard.domain.overview import (
     Overview,
     ProblemRun,
     RecentFailures,
+    RefusedBatches,
     RunningJobs,
     ScheduleOverview,
     StateCount,
@@ -97,6 +98,7 @@ def full(letter: str) -> Overview:
         system=SystemHealth((alarm,) * 16, 10**6, 9),
         campaigns=(campaign,) * 5,
         limits=LimitsInUse((running,) * 5, (held,) * 5, 95),
+        refused=RefusedBatches(10, is_exact=False, batch_id=BATCH_ID, filename=text),
     )
 
 

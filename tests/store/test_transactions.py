@@ -1,7 +1,6 @@
 """Transactions: all or nothing, each item only in the version that was read, with retries after
 conflicts."""
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -10,7 +9,8 @@ from botocore.exceptions import ClientError
 from jobyard.domain.errors import StaleState
 from jobyard.store import transactions
 from jobyard.store.tables import CheckpointItem, OperationItem
-from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
+from tests.call_interceptor import CallInterceptor
+from tests.faults.aws_semantics import Cancelling
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 
@@ -29,21 +29,6 @@ def versions(*names: str) -> list[int | None]:
     """The stored versions of checkpoints; None where there is none."""
     found = {each.job_id: int(each.version) for each in CheckpointItem.batch_get(names)}
     return [found.get(each) for each in names]
-
-
-@dataclass
-class Cancelling(Listener):
-    """Each transaction is cancelled with `code`."""
-
-    code: str
-    call_count: int = field(default=0)
-
-    def before(self, call: Call) -> Answer | None:
-        if call.operation != "TransactWriteItems":
-            return None
-        self.call_count += 1
-        reasons = [{"Code": self.code}]
-        return Answer.error(400, "TransactionCanceledException", CancellationReasons=reasons)
 
 
 def test_an_item_is_put_over_what_was_seen_and_nothing_else(name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.datasets.extent import Box, boxes_of, do_boxes_meet
+from jobyard.domain.datasets.extent import Box, boxes_of, do_boxes_intersect
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.rules import NAMED_CHECKS, read_rules
 from jobyard.domain.datasets.validation_report import ValidationReport, report_from
@@ -40,7 +40,9 @@ def validated(
     changes |= dict.fromkeys(deleted)
 
     def neighbours(box: Box) -> list[Feature]:
-        return [each for each in head.values() if do_boxes_meet(boxes_of(each.geometry), [box])]
+        return [
+            each for each in head.values() if do_boxes_intersect(boxes_of(each.geometry), [box])
+        ]
 
     before = {each: head[each] for each in changes if each in head}
     checked = read_rules(rules)

@@ -76,7 +76,10 @@ _TAGS = (
         name="Edit jobs",
         description="An edit job is a piece of work for people on the features of a dataset.",
     ),
-    Tag(name="Webhooks", description="Webhooks are URLs that are called when something ends."),
+    Tag(
+        name="Webhooks",
+        description="A webhook is a URL that gets a signed request when something ends.",
+    ),
     Tag(name="Teams", description="Teams work on edit jobs, and review them."),
     Tag(name="Activity", description="Activity is what people did, for 90 days."),
     Tag(
@@ -92,7 +95,7 @@ _TAGS = (
     ),
     Tag(name="Holds", description="A hold keeps work from starting, with an owner and a reason."),
     Tag(name="Lifecycles", description="The states, and the roles that may send each event."),
-    Tag(name="People", description="The person or program that is signed in."),
+    Tag(name="People", description="The person or machine client that is signed in."),
     Tag(name="Callbacks", description="A callback answers the call of a job, with its token."),
     Tag(name="Documents", description="This documentation. It needs no token."),
 )
@@ -143,11 +146,11 @@ _ENUMS = {
     "manifest or file of targets was refused, or all of it failed. `update`: an administrator "
     "asked for it and something had changed. `held`: too many tasks of a campaign failed. "
     "`notice`: a person has something to do or to know. `failed_run`: a job of a schedule failed. "
-    "`webhook`: a program is called.",
+    "`webhook`: it is delivered to a webhook.",
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
     "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
-    "mail service refused it; `suppressed` when the batch wants no mail. A call of a webhook is "
-    "`queued`, `sending`, `delivered`, or `failed` when it was given up.",
+    "mail service refused it; `suppressed` when the batch wants no mail. A webhook "
+    "delivery is `queued`, `sending`, `delivered`, or `failed` when its attempts are exhausted.",
     "CallbackStatus": "How the work ended.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),

@@ -1,6 +1,6 @@
 """Batches: submit, show, requeue failed jobs, and send events."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -38,8 +38,6 @@ from jobyard.services.reports import commands as report_commands
 
 router = Router()  # type: ignore[no-untyped-call]
 
-_CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
-
 
 @router.post(
     "/api/batches",
@@ -74,7 +72,9 @@ def _check_callback(url: str | None, request: RequestContext) -> None:
     problem = urls.callback_error(url, request.app.settings.allowed_hosts) if url else ""
     if problem:
         invalid = ValidationFailed([("body.callback_url", f"the callback URL {problem}")])
-        raise forbidden_or(invalid, router.current_event.raw_event, request.app.settings.programs)
+        raise forbidden_or(
+            invalid, router.current_event.raw_event, request.app.settings.machine_clients
+        )
 
 
 @router.get(
@@ -172,6 +172,7 @@ def _preview_operation(
     operation_id="get_operation",
     tags=["Batches"],
     summary="Get an operation with the outcome of each job",
+    description="A page may have fewer outcomes than `limit`, or none, although another follows.",
     responses={
         200: {"description": "The operation and a page of outcomes."},
         **problem_responses(BadRequest, NotFound, Gone),
@@ -180,16 +181,21 @@ def _preview_operation(
 def get_operation(
     batch_id: BatchId,
     operation_id: Annotated[str, Path(description="The operation's id.", max_length=64)],
+    outcome: Annotated[
+        Literal["accepted", "refused"] | None, Query(description="Only jobs with this outcome.")
+    ] = None,
     cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> schemas.Operation:
     request = current_request(router)
-    pagination = request.pagination("outcomes", batch_id, operation_id)
+    pagination = request.pagination("outcomes", batch_id, operation_id, outcome or "")
     view = operation_queries.operation(
         batch_id,
         operation_id,
         request.query_context(),
-        after=pagination.start(cursor, 0),
-        limit=_CHUNKS_PER_PAGE,
+        outcome=outcome or "",
+        after=tuple(pagination.start(cursor, (0, 0))),
+        limit=limit,
     )
     return schemas.Operation.of(view, pagination.next_cursor(view.after), request)
 
@@ -203,7 +209,7 @@ def get_operation(
 )
 def list_reports(batch_id: BatchId) -> report_schemas.ReportList:
     context = current_request(router).query_context()
-    found = report_queries.list_deliveries(batch_id, context)
+    found = report_queries.list_reports(batch_id, context)
     return report_schemas.ReportList.of(found, context)
 
 

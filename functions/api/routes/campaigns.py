@@ -26,6 +26,7 @@ from jobyard.domain.errors import (
     InvalidParameters,
     InvalidTransition,
     NotFound,
+    QuotaExceeded,
     StaleState,
 )
 from jobyard.domain.jobs.task import TaskState
@@ -54,7 +55,7 @@ def _schema(campaign: Campaign, request: RequestContext) -> schemas.Campaign:
     status_code=201,
     responses={
         201: {"description": "The campaign.", "headers": LOCATION},
-        **problem_responses(*_INVALID, Forbidden),
+        **problem_responses(*_INVALID, Forbidden, QuotaExceeded),
     },
     middlewares=[idempotent],
 )
@@ -261,7 +262,7 @@ def change_campaign(campaign_id: CampaignId, body: schemas.CampaignChanges) -> s
     status_code=201,
     responses={
         201: {"description": "The new campaign.", "headers": LOCATION},
-        **problem_responses(*_INVALID, Forbidden, NotFound, Gone, InvalidTransition),
+        **problem_responses(*_INVALID, Forbidden, NotFound, Gone, InvalidTransition, QuotaExceeded),
     },
     middlewares=[idempotent],
 )
@@ -328,7 +329,7 @@ def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
 )
 def list_campaign_reports(campaign_id: CampaignId) -> ReportList:
     context = current_request(router).query_context()
-    found = report_queries.list_deliveries(campaign_id, context)
+    found = report_queries.list_reports(campaign_id, context)
     return ReportList.of(found, context)
 
 

@@ -39,10 +39,10 @@ def _schema(collection: Collection, request: RequestContext) -> schemas.Collecti
 def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.CollectionList:
     request = current_request(router)
     pagination = request.pagination("collections")
-    found, following = collection_queries.list_collections(
+    found = collection_queries.list_collections(
         request.query_context(), after=pagination.start(cursor, ""), limit=limit
     )
-    return schemas.CollectionList.of(found, pagination.next_cursor(following), request)
+    return schemas.CollectionList.of(found.items, pagination.next_cursor(found.after), request)
 
 
 @router.post(

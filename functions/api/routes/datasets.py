@@ -15,7 +15,7 @@ from api.schemas import datasets as schemas
 from api.schemas.fields import Reason
 from api.schemas.uploads import Upload
 from jobyard.domain.datasets.extent import parse_extent
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
+from jobyard.domain.datasets.feature import MAX_ID_LETTERS
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -279,7 +279,9 @@ def get_feature(
     dataset: DatasetName, id: FeatureId, revision: Revision = None
 ) -> schemas.GeoJsonFeature:
     request = current_request(router)
-    found = queries.feature(dataset, id, request.query_context(), revision=revision)
+    found = queries.feature(
+        dataset, id, request.query_context(), revision=revision, max_bytes=queries.RESPONSE_BYTES
+    )
     return schemas.GeoJsonFeature.of(found)
 
 

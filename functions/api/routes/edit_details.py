@@ -7,12 +7,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from api.context import RequestContext, current_request
 from api.problems import problem_responses
-from api.routes.parameters import Cursor
+from api.routes.parameters import AttachmentIndex, Cursor
 from api.schemas import edit_details as schemas
 from api.schemas.costs import EditCost
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob
-from jobyard.domain.errors import BadRequest, Gone, NotFound
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, NotFound
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details as queries
 from jobyard.services.queries import edits as edit_queries
@@ -21,7 +21,7 @@ from jobyard.services.queries.datasets import RESPONSE_BYTES
 router = Router()  # type: ignore[no-untyped-call]
 
 JobId = Annotated[str, Path(description="The id of the edit job, fix-up or review.", max_length=64)]
-_SEEN = (BadRequest, NotFound, Gone)
+_READ_ERRORS = (BadRequest, NotFound, Gone)
 
 
 def _job(job_id: str, request: RequestContext) -> EditJob | ChildJob:
@@ -34,7 +34,7 @@ def _job(job_id: str, request: RequestContext) -> EditJob | ChildJob:
     tags=["Edit jobs"],
     summary="List the changes that a job is about",
     description="Those to commit or committed, or those that a child repairs or reviews.",
-    responses={200: {"description": "A page of changes."}, **problem_responses(*_SEEN)},
+    responses={200: {"description": "A page of changes."}, **problem_responses(*_READ_ERRORS)},
 )
 def list_edit_changes(
     job_id: JobId,
@@ -67,7 +67,7 @@ def get_edit_cost(job_id: JobId) -> EditCost:
     operation_id="get_edit_forecast",
     tags=["Edit jobs"],
     summary="Get what may conflict with the work of an edit job",
-    responses={200: {"description": "The forecast."}, **problem_responses(*_SEEN)},
+    responses={200: {"description": "The forecast."}, **problem_responses(*_READ_ERRORS)},
 )
 def get_edit_forecast(job_id: JobId) -> schemas.EditForecast:
     request = current_request(router)
@@ -82,7 +82,7 @@ def get_edit_forecast(job_id: JobId) -> schemas.EditForecast:
     operation_id="get_edit_findings",
     tags=["Edit jobs"],
     summary="Get what a fix-up is about: failures, conflicts or feedback",
-    responses={200: {"description": "What it is about."}, **problem_responses(*_SEEN)},
+    responses={200: {"description": "What it is about."}, **problem_responses(*_READ_ERRORS)},
 )
 def get_edit_findings(job_id: JobId) -> schemas.EditFindings:
     request = current_request(router)
@@ -97,7 +97,7 @@ def get_edit_findings(job_id: JobId) -> schemas.EditFindings:
     operation_id="get_edit_upload",
     tags=["Edit jobs"],
     summary="Get what became of the file that was uploaded last",
-    responses={200: {"description": "What was found in it."}, **problem_responses(*_SEEN)},
+    responses={200: {"description": "What was found in it."}, **problem_responses(*_READ_ERRORS)},
 )
 def get_edit_upload(job_id: JobId) -> schemas.UploadedEdits:
     request = current_request(router)
@@ -125,7 +125,7 @@ def list_rescued_uploads(job_id: JobId) -> schemas.RescuedEditList:
     operation_id="get_rescued_upload",
     tags=["Edit jobs"],
     summary="Get how a rescued upload differs from the dataset as it is now",
-    responses={200: {"description": "The differences."}, **problem_responses(*_SEEN)},
+    responses={200: {"description": "The differences."}, **problem_responses(*_READ_ERRORS)},
 )
 def get_rescued_upload(
     job_id: JobId,
@@ -139,4 +139,21 @@ def get_rescued_upload(
         changes=schemas.EditedFeature.all_of(found.changes),
         same=found.same,
         is_complete=found.is_complete,
+    )
+
+
+@router.get(
+    "/api/edits/<job_id>/attachments/<index>/download",
+    operation_id="get_attachment_link",
+    tags=["Edit jobs"],
+    summary="Get a link to download the file that a custodian sent",
+    responses={
+        200: {"description": "The link."},
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
+    },
+)
+def get_attachment_link(job_id: JobId, index: AttachmentIndex) -> schemas.AttachmentDownload:
+    found = queries.attachment_link(job_id, index, current_request(router).query_context())
+    return schemas.AttachmentDownload(
+        url=found.url, filename=found.filename, expires_s=queries.LINK_EXPIRES_S
     )

@@ -13,11 +13,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.routes.parameters import Cursor, Limit
+from api.routes.parameters import AttachmentIndex, Cursor, Limit
 from api.routes.responses import LOCATION, created
 from api.schemas import edits as schemas
 from api.schemas.uploads import Upload
-from jobyard.domain.edits.attachment import MAX_ATTACHMENTS
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.worklist import WorklistColumn
@@ -27,6 +26,7 @@ from jobyard.domain.errors import (
     Gone,
     InvalidTransition,
     NotFound,
+    QuotaExceeded,
     StaleState,
 )
 from jobyard.domain.ids import is_child_id
@@ -36,9 +36,6 @@ from jobyard.services.queries import edits as edit_queries
 router = Router()  # type: ignore[no-untyped-call]
 
 JobId = Annotated[str, Path(description="The id of the edit job, fix-up or review.", max_length=64)]
-AttachmentIndex = Annotated[
-    int, Path(description="The number of the attachment.", ge=1, le=1_000 * MAX_ATTACHMENTS)
-]
 _CHANGED = (BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone)
 _EVENTS = {
     "delete": proposals.delete,
@@ -72,7 +69,7 @@ def _after(job: EditJob | ChildJob, request: RequestContext) -> schemas.EditJob:
     status_code=201,
     responses={
         201: {"description": "The proposal.", "headers": LOCATION},
-        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(*_CHANGED, QuotaExceeded),
     },
     middlewares=[idempotent],
 )
@@ -197,11 +194,29 @@ def get_edit_log(job_id: JobId) -> schemas.EditLog:
 
 
 @router.post(
+    "/api/edits/<job_id>/copy",
+    operation_id="copy_edit",
+    tags=["Edit jobs"],
+    summary="Propose an edit job like this one",
+    description="It has the extent, the type and the requests to custodians, but no planned times.",
+    status_code=201,
+    responses={
+        201: {"description": "The proposal.", "headers": LOCATION},
+        **problem_responses(*_CHANGED, QuotaExceeded),
+    },
+    middlewares=[idempotent],
+)
+def copy_edit(job_id: JobId, body: schemas.OptionalReason) -> Response[schemas.EditJob]:
+    request = current_request(router)
+    return created(_after(proposals.copy(job_id, request.command_context(body.reason)), request))
+
+
+@router.post(
     "/api/edits/<job_id>/allocate",
     operation_id="allocate_edit",
     tags=["Edit jobs"],
     summary="Allocate an edit job to a team, or a child to another person",
-    responses={200: {"description": "The job."}, **problem_responses(*_CHANGED)},
+    responses={200: {"description": "The job."}, **problem_responses(*_CHANGED, QuotaExceeded)},
     middlewares=[idempotent],
 )
 def allocate_edit(job_id: JobId, body: schemas.Allocation) -> schemas.EditJob:
@@ -329,7 +344,10 @@ def request_attachment(job_id: JobId, body: schemas.RequestedAttachment) -> sche
     tags=["Edit jobs"],
     summary="Send a custodian another link",
     description="The links before it are not valid any more.",
-    responses={200: {"description": "The edit job."}, **problem_responses(*_CHANGED)},
+    responses={
+        200: {"description": "The edit job."},
+        **problem_responses(*_CHANGED, QuotaExceeded),
+    },
     middlewares=[idempotent],
 )
 def resend_attachment_request(

@@ -97,4 +97,5 @@ def lift_hold(
     context = current_request(router).command_context(reason or "")
     lift = holds.lift_hold(unquote(scope), context)
     lifted = LiftedHold(scope=unquote(scope), released_batches=lift.released_count)
+    # After the last slice of a round over all held work, the next one starts a round.
     return Response(200 if lift.is_round_start else 202, "application/json", lifted)

@@ -344,14 +344,14 @@ def list_occurrences(
 )
 def list_schedule_reports(schedule_id: ScheduleId) -> ReportList:
     context = current_request(router).query_context()
-    return ReportList.of(report_queries.list_deliveries(schedule_id, context), context)
+    return ReportList.of(report_queries.list_reports(schedule_id, context), context)
 
 
 @router.post(
     "/api/schedules/<schedule_id>/reports/<seq>/resend",
     operation_id="resend_schedule_report",
     tags=["Schedules"],
-    summary="Send the mail about a failed job, or a call of a webhook, again",
+    summary="Send the mail about a failed job, or a webhook delivery, again",
     description="To all of its recipients, within a minute.",
     status_code=202,
     responses={

@@ -18,10 +18,13 @@ router = Router()  # type: ignore[no-untyped-call]
     "/api/find",
     operation_id="find",
     tags=["Search"],
-    summary="Find things by id, ark, local identifier or name",
+    summary="Find things by id, ark, local identifier, day, failure code or name",
     description="An id or an ark finds one thing. Other text is compared with the names of "
     "collections, the titles of schedules, and the file names and submitters of the newest 200 "
-    "batches; `maps box-1` finds the object of collection `maps` with local identifier `box-1`.",
+    "batches; `maps box-1` finds the object of collection `maps` with local identifier `box-1`, "
+    "and those from files with such a name in the newest batches of the collection. A day (UTC) "
+    "such as `2026-11-30` finds the batches submitted on it, a failure code or a part of one the "
+    "newest batches with such jobs.",
     responses={200: {"description": "What you may see."}, **problem_responses(BadRequest)},
 )
 def find(

@@ -137,3 +137,23 @@ def put_edit_settings(
     context = current_request(router).command_context()
     stored = settings_service.put_settings(dataset, edit_type, body.model_dump(), context)
     return schemas.EditTypeSettings.of(stored)
+
+
+@router.delete(
+    "/api/edit-settings/<dataset>/<edit_type>",
+    operation_id="delete_edit_settings",
+    tags=["Edit jobs"],
+    summary="Remove a type of edit jobs from a dataset",
+    description="Edit jobs of it must have ended. A dataset without any type accepts every type.",
+    responses={
+        200: {"description": "The settings that are left, by type."},
+        **problem_responses(Forbidden, NotFound, Gone, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def delete_edit_settings(dataset: DatasetName, edit_type: EditType) -> schemas.EditTypes:
+    request = current_request(router)
+    settings_service.delete_settings(dataset, edit_type, request.command_context())
+    found = edit_queries.edit_settings(dataset, request.query_context())
+    types = {name: schemas.EditTypeSettings.of(each) for name, each in found.items()}
+    return schemas.EditTypes(dataset=dataset, types=types)

@@ -423,6 +423,11 @@ class Operation(Schema):
     matched: int = Field(description="How many jobs matched when it was requested.")
     may_match_more: bool = Field(description="Whether only the first chunks were counted then.")
     counts: dict[str, int] = Field(description="The number of outcomes on this page, by outcome.")
+    accepted: int | None = Field(
+        description="How many jobs accepted the event; null while the operation runs, and if a "
+        "worker did not finish."
+    )
+    refused: int | None = Field(description="How many jobs refused it; null as for `accepted`.")
     outcomes: list[OperationOutcome] = Field(
         description="The outcome for each job, in the order of the manifest."
     )
@@ -450,6 +455,8 @@ class Operation(Schema):
             matched=operation.matched,
             may_match_more=operation.may_match_more,
             counts=dict(view.counts),
+            accepted=_count(operation, domain_operation.ACCEPTED),
+            refused=_count(operation, domain_operation.REFUSED),
             outcomes=[OperationOutcome.model_validate(vars(each)) for each in view.outcomes],
             actor=operation.actor,
             reason=operation.reason,
@@ -458,6 +465,11 @@ class Operation(Schema):
             next_cursor=next_cursor,
             links=operation_links(operation.batch_id, operation.operation_id, request),
         )
+
+
+def _count(operation: domain_operation.Operation, outcome: str) -> int | None:
+    """How many jobs had the outcome; None if that is not known."""
+    return None if operation.outcomes is None else operation.outcomes.get(outcome, 0)
 
 
 class ReportChange(Schema):

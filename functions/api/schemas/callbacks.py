@@ -31,6 +31,6 @@ class CallbackRequest(Schema, extra="forbid"):
 
 
 class CallbackReceipt(Schema):
-    """The answer that counts."""
+    """The answer that was recorded: the first one."""
 
-    status: CallbackStatus
+    status: CallbackStatus = Field(description="The status of that answer.")

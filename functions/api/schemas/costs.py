@@ -56,7 +56,7 @@ class BatchCost(CostReport):
     """What a batch cost up to now, as Jobyard measured it and AWS lists its prices.
 
     Not included is what cannot be assigned to a batch: the scheduler, requests of people and
-    programs, logs, and the storage of records.
+    machine clients, logs, and the storage of records.
     """
 
     batch_id: str = Field(description="The batch.")
@@ -79,7 +79,7 @@ class ScheduleCost(CostReport):
     """What a schedule's jobs cost up to now, as Jobyard measured it and AWS lists its prices.
 
     Not included is what cannot be assigned to a schedule: the scheduler, requests of people and
-    programs, logs, and the storage of records.
+    machine clients, logs, and the storage of records.
     """
 
     schedule_id: str = Field(description="The schedule.")
@@ -98,7 +98,7 @@ class CampaignCost(CostReport):
     """What a campaign cost up to now, as Jobyard measured it and AWS lists its prices.
 
     Not included is what cannot be assigned to a campaign: the scheduler, requests of people and
-    programs, logs, and the storage of records.
+    machine clients, logs, and the storage of records.
     """
 
     campaign_id: str = Field(description="The campaign.")
@@ -119,7 +119,8 @@ class EditCost(CostReport):
     """What the machine's part of an edit job and its children cost up to now, as Jobyard measured
     it and AWS lists its prices.
 
-    Not included are requests of people and programs, mails, logs, and the storage of records.
+    Not included are requests of people and machine clients, mails, logs, and the
+    storage of records.
     """
 
     edit_id: str = Field(description="The edit job.")
@@ -136,8 +137,8 @@ class MonthCost(CostReport):
     """What all batches, schedules, campaigns and edit jobs cost this month, as Jobyard measured it,
     and loading and exporting datasets.
 
-    Not included are the scheduler, requests of people and programs, logs, and the storage of
-    records.
+    Not included are the scheduler, requests of people and machine clients, logs, and the
+    storage of records.
     """
 
     month: str = Field(description="The month in UTC.", examples=["2026-11"])

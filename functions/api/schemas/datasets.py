@@ -304,18 +304,25 @@ class FeatureChange(Schema):
     op: ChangeKind = Field(description=_OP)
     before: GeoJsonFeature | None = Field(description="The feature before; null if inserted.")
     after: GeoJsonFeature | None = Field(description="The feature after; null if deleted.")
+    is_cut: bool = Field(
+        description="Whether the features are left out, because they are larger than a response. "
+        "An export of the changes has them."
+    )
 
     @classmethod
     def of(cls, change: domain_commit.CommittedChange) -> "FeatureChange":
         """A change of the domain."""
+        is_cut = change.size > queries.RESPONSE_BYTES
+        before, after = (None, None) if is_cut else (change.before, change.after)
         return cls(
             revision=change.revision,
             at=change.at,
             edit_id=change.origin.edit_id,
             authors=[each.name for each in change.origin.authors],
             op=change.kind,
-            before=GeoJsonFeature.of(change.before) if change.before else None,
-            after=GeoJsonFeature.of(change.after) if change.after else None,
+            before=GeoJsonFeature.of(before) if before else None,
+            after=GeoJsonFeature.of(after) if after else None,
+            is_cut=is_cut,
         )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 
 from api.schemas.datasets import GeoJsonFeature
 from api.schemas.fields import NextCursor, Schema
-from jobyard.domain.datasets.base_format import to_json
+from jobyard.domain.datasets.base_format import line_of_feature, to_json
 from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.edits.conflict import ConflictVersions
@@ -18,8 +18,8 @@ from jobyard.services.queries import edit_details as queries
 from jobyard.services.queries.datasets import RESPONSE_BYTES
 
 
-def _feature(found: Feature | None) -> GeoJsonFeature | None:
-    return GeoJsonFeature.of(found) if found else None
+def _feature(found: Feature | None, *, is_cut: bool) -> GeoJsonFeature | None:
+    return GeoJsonFeature.of(found) if found and not is_cut else None
 
 
 class EditedFeature(Schema):
@@ -32,20 +32,29 @@ class EditedFeature(Schema):
     )
     before: GeoJsonFeature | None = Field(description="The feature before; null if it is new.")
     after: GeoJsonFeature | None = Field(description="The feature after; null if it is deleted.")
+    is_cut: bool = Field(
+        description="Whether the features are left out, because they are larger than a response. "
+        "A package or an export has them."
+    )
 
     @classmethod
     def all_of(cls, changes: Sequence[FeatureChange]) -> "list[EditedFeature]":
-        """The changes of the domain."""
-        return [
-            cls(
-                id=each.feature_id,
-                op=each.kind,
-                properties=each.difference.names,
-                before=_feature(each.before),
-                after=_feature(each.after),
+        """The changes of the domain, with the features of as many as a response takes."""
+        items, size = [], 0
+        for each in changes:
+            size += sum(len(line_of_feature(side)) for side in (each.before, each.after) if side)
+            is_cut = size > RESPONSE_BYTES
+            items.append(
+                cls(
+                    id=each.feature_id,
+                    op=each.kind,
+                    properties=each.difference.names,
+                    before=_feature(each.before, is_cut=is_cut),
+                    after=_feature(each.after, is_cut=is_cut),
+                    is_cut=is_cut,
+                )
             )
-            for each in changes
-        ]
+        return items
 
 
 class EditedFeatureList(Schema):
@@ -79,7 +88,10 @@ class OverlappingEdit(Schema):
 class EditForecast(Schema):
     """What will have to be merged when the work comes back."""
 
-    is_out: bool = Field(description="Whether the work is with people now.")
+    is_out: bool = Field(
+        description="Whether a worker has the job checked out now, and the machine does not work "
+        "on it."
+    )
     base_revision: int = Field(description="The dataset's revision when it was activated.")
     revision: int = Field(description="The dataset's revision now.")
     changed: list[str] = Field(
@@ -100,7 +112,7 @@ class EditForecast(Schema):
                 changed=[],
                 overlapping=[],
                 is_complete=True,
-                summary="the work is not out",
+                summary="no worker has it checked out, or the machine works on it",
             )
         changed, others = len(found.changed), len(found.overlapping)
         verb = "overlaps" if others == 1 else "overlap"
@@ -119,18 +131,24 @@ class EditForecast(Schema):
                 for each in found.overlapping
             ],
             is_complete=found.is_complete,
-            summary=f"{changed} of your features changed live; "
+            summary=f"{changed} of your features changed in the dataset; "
             f"{plural(others, 'open edit job')} {verb}",
         )
 
 
 def _as_many_as_fit(conflicts: Sequence[ConflictVersions]) -> list[dict[str, JsonValue]]:
-    """The first conflicts, as many as a response takes."""
+    """The first conflicts, as many as a response takes. One that is larger by itself has no
+    versions.
+    """
     documents: list[dict[str, JsonValue]] = []
     size = 0
     for each in conflicts:
-        document = dict(each.document())
-        size += len(to_json(document))
+        document = {**each.document(), "is_cut": False}
+        added = len(to_json(document))
+        if added > RESPONSE_BYTES:
+            document |= {**dict.fromkeys(("base", "mine", "theirs")), "is_cut": True}
+            added = len(to_json(document))
+        size += added
         if documents and size > RESPONSE_BYTES:
             break
         documents.append(document)
@@ -140,14 +158,17 @@ def _as_many_as_fit(conflicts: Sequence[ConflictVersions]) -> list[dict[str, Jso
 class EditFindings(Schema):
     """What a child is about."""
 
-    is_kept: bool = Field(description="Whether it is still there.")
+    is_kept: bool = Field(
+        description="Whether the file with its findings still exists; clean-up removes it."
+    )
     report: dict[str, JsonValue] | None = Field(
-        description="The report of a validation: `failures`, and `inherited` ones, which do not "
-        "fail. Null if it is about something else."
+        description="The report of a validation: `failures`, and `inherited` failures, which "
+        "were there before and do not count. Null if it is about something else."
     )
     conflicts: list[dict[str, JsonValue]] = Field(
         description="The conflicts, each with the versions of its feature: base, mine and theirs. "
-        "As many as a response takes; `findings.json` in the package has all."
+        "As many as a response takes; one that is larger by itself `is_cut`, and has no versions. "
+        "`findings.json` in the package has all."
     )
     conflict_count: int = Field(description="How many conflicts there are, listed or not.")
     feedback: str = Field(description="What the reviewer said.")
@@ -170,7 +191,9 @@ class EditFindings(Schema):
 class RescuedEdit(Schema):
     """An upload that came when its claim was over. It is kept for 7 days."""
 
-    name: str = Field(description="Its name, to see how it differs.")
+    name: str = Field(
+        description="Its name: the parameter `name` of `GET /api/edits/{id}/rescued/diff`."
+    )
     attempt: int = Field(description="The attempt that it was for.")
     filename: str = Field(description="The name of the file.")
     size: int = Field(description="Its bytes.")
@@ -255,3 +278,11 @@ class UploadedEdits(Schema):
             found=report.found,
             new_ids=dict(report.new_ids or {}),
         )
+
+
+class AttachmentDownload(Schema):
+    """Where to download the file that a custodian sent."""
+
+    url: str = Field(description="GET it; no token is needed.")
+    filename: str = Field(description="What its custodian called it.")
+    expires_s: int = Field(description="How many seconds the link is valid.")

@@ -308,7 +308,7 @@ class UnavailableEvent(Schema):
 
     @classmethod
     def all_of(cls, events: Iterable[lifecycle.UnavailableEvent]) -> "list[UnavailableEvent]":
-        """The events that a person cannot send to a thing."""
+        """The events that a person cannot send to an entity."""
         return [cls(event=each.event, reason=each.reason) for each in events]
 
 

@@ -12,17 +12,21 @@ from jobyard.domain.jobs import job_type as domain
 class JobType(Schema):
     """A job type: what its jobs do."""
 
-    name: str = Field(description="The name in submissions and schedules.")
+    name: str = Field(description="The name in submissions, schedules and campaigns.")
     title: str = Field(description="The title for people.")
     labels: dict[str, str] = Field(description="The name of each job state for its users.")
     steps: list[str] = Field(description="The steps of its jobs, in order.")
     parameters: dict[str, str] = Field(description="A description of each parameter.")
-    origins: list[Origin] = Field(description="What may create its jobs: a batch, or a schedule.")
+    origins: list[Origin] = Field(
+        description=f"What may create its jobs: {', '.join(f'`{each}`' for each in Origin)}."
+    )
     needs_min: int = Field(
         description="Minutes that must be left in an opening when a task of a campaign starts, if "
         "the campaign does not say."
     )
-    needs_address: bool = Field(description="Whether it fails on targets without an address.")
+    needs_address: bool = Field(
+        description="Whether its tasks fail on targets without an `address`, a host or URL."
+    )
     is_system: bool = Field(description="Whether only Jobyard itself uses it.")
 
     @classmethod

@@ -12,7 +12,10 @@ class State(Schema):
     name: str = Field(description="The name of the state.")
     type: StateType = Field(description="What the state waits for.")
     description: str = Field(description="How the state is reached and left.")
-    labels: dict[str, str] = Field(description="The state's name for each audience.")
+    labels: dict[str, str] = Field(
+        description="The state's name by audience, such as `deposit`, `schedule` or `device` "
+        "(campaigns)."
+    )
 
 
 class Transition(Schema):
@@ -21,14 +24,17 @@ class Transition(Schema):
     before: str = Field(alias="from", description="The state before.")
     event: str = Field(description="The event.")
     after: str = Field(alias="to", description="The state after.")
-    senders: list[str] = Field(description="The roles that may send the event, or `machine`.")
+    senders: list[str] = Field(
+        description="Who may send the event: roles, relations to the entity, such as its "
+        "submitter, and `machine`, which is Jobyard itself."
+    )
     after_end: bool = Field(description="Whether it leaves a terminal state, such as a retry.")
 
 
 class Lifecycle(Schema):
-    """The states that a thing can be in, and the transitions between them."""
+    """The states that an entity can be in, and the transitions between them."""
 
-    name: str = Field(description="The kind of thing.")
+    name: str = Field(description="The kind of entity, such as batch.")
     initial: str = Field(description="The first state.")
     states: list[State]
     transitions: list[Transition]

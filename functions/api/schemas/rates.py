@@ -33,7 +33,7 @@ class RateHistory(Schema):
         description="The steps, oldest first. The last one is not over yet."
     )
     wait_p50_s: float | None = Field(
-        description="Half of the jobs that started in this time had waited at most so many seconds "
+        description="Half of the jobs that started in this time had waited up to this many seconds "
         "since they could start, rounded up to 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, "
         "14400 or 86400. Longer waits count as 86400. Null if none started. Tasks of campaigns are "
         "not counted: they wait for their windows."

@@ -9,6 +9,7 @@ from api.schemas.fields import Schema
 from jobyard.domain.batches import report as domain
 from jobyard.domain.batches.report import DeliveryState, ReportKind
 from jobyard.domain.mail_addresses import UndeliverableRecipient
+from jobyard.domain.webhooks import webhook_id
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import reports as report_queries
 
@@ -34,8 +35,8 @@ class Delivery(Schema):
         description='The id of the mail service, or the `webhook-id`; "" until there is one.'
     )
     error: str = Field(
-        description="Why the mail service refused it, and the id of the log entry, or why a call "
-        'failed; "" otherwise.'
+        description="Why the mail service refused it, and the id of the log entry, or why a "
+        'webhook delivery failed; "" otherwise.'
     )
     undeliverable: list[Undeliverable] = Field(
         description="Recipients who could not be notified while others were."
@@ -43,7 +44,7 @@ class Delivery(Schema):
 
     @classmethod
     def of(cls, delivery: domain.Delivery) -> "Delivery":
-        """How far a mail or a call got."""
+        """How far a mail or a webhook delivery got."""
         return cls(
             state=delivery.state,
             updated_at=delivery.at,
@@ -109,41 +110,45 @@ class Report(Schema):
         )
 
 
-class WebhookCall(Schema):
-    """A call of a webhook about a batch or a campaign."""
+class WebhookDelivery(Schema):
+    """A delivery to a webhook about a batch, a campaign or a schedule."""
 
-    seq: int = Field(description="Its number, to have it made again as a report is sent again.")
+    delivery_id: str = Field(description="Its id, the `webhook-id` of all of its attempts.")
+    origin_id: str = Field(description="The batch, campaign or schedule that it is about.")
+    seq: int = Field(description="Its number, to have it sent again as a report is.")
     webhook: str = Field(description="The name of the webhook.")
     subject: str = Field(description="The event and the webhook.")
     url: str = Field(description="The URL when it was stored, without secrets.")
     created_at: datetime = Field(description="When it was stored.")
-    tries: int = Field(description="How often it was tried.")
+    tries: int = Field(description="The number of attempts so far.")
     delivery: Delivery
 
     @classmethod
-    def of(cls, call: domain.Report) -> "WebhookCall":
-        """A call as it is stored."""
+    def of(cls, report: domain.Report) -> "WebhookDelivery":
+        """A delivery as it is stored."""
         return cls(
-            seq=call.seq,
-            webhook=call.webhook,
-            subject=call.subject,
-            url=", ".join(call.to),
-            created_at=call.created_at,
-            tries=call.delivery.tries,
-            delivery=Delivery.of(call.delivery),
+            delivery_id=webhook_id(report.batch_id, report.seq),
+            origin_id=report.batch_id,
+            seq=report.seq,
+            webhook=report.webhook,
+            subject=report.subject,
+            url=", ".join(report.to),
+            created_at=report.created_at,
+            tries=report.delivery.tries,
+            delivery=Delivery.of(report.delivery),
         )
 
 
 class ReportList(Schema):
-    """All reports of a batch or a campaign, and the calls of webhooks about it, oldest first."""
+    """All reports of a batch or a campaign, and the webhook deliveries about it, oldest first."""
 
     items: list[Report]
-    webhook_calls: list[WebhookCall] = Field(description="The calls of webhooks.")
+    webhook_deliveries: list[WebhookDelivery] = Field(description="The deliveries to webhooks.")
 
     @classmethod
-    def of(cls, found: report_queries.Deliveries, context: QueryContext) -> "ReportList":
+    def of(cls, found: report_queries.OriginReports, context: QueryContext) -> "ReportList":
         """What was sent about a batch or a campaign."""
         return cls(
             items=[Report.of(each, context) for each in found.reports],
-            webhook_calls=[WebhookCall.of(each) for each in found.calls],
+            webhook_deliveries=[WebhookDelivery.of(each) for each in found.deliveries],
         )

@@ -23,6 +23,10 @@ class Match(Schema):
         'collection; "" if it has no other name.'
     )
     why: str = Field(description="What of it matched, or why it is gone.")
+    at: datetime | None = Field(
+        description="When a batch was submitted, or a campaign, schedule or edit job created; null "
+        "for others."
+    )
     links: Links
 
 
@@ -48,6 +52,7 @@ class SearchResult(Schema):
                 found_id=each.found_id,
                 title=each.title,
                 why=each.why,
+                at=each.at,
                 links=match_links(each.kind, each.found_id, request),
             )
             for each in result.matches

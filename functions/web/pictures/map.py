@@ -209,8 +209,8 @@ class _Plane:
         """Whether a geometry is in the picture, wholly or in part."""
         frame = self.frame
         return any(
-            box.meets(frame)
-            or Box(box.west + 360, box.south, box.east + 360, box.north).meets(frame)
+            box.intersects(frame)
+            or Box(box.west + 360, box.south, box.east + 360, box.north).intersects(frame)
             for box in boxes_of(geometry)
         )
 

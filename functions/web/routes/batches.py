@@ -1,7 +1,6 @@
 """Batches: the list, one batch with its parts, and what people do with it."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,8 +8,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
+from gateway.pagination import Pagination
 from jobyard.domain.batches.batch import BATCH, BatchState
-from jobyard.domain.batches.operation import REFUSED, Filter, Operation
+from jobyard.domain.batches.operation import ACCEPTED, REFUSED, Filter, Operation
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
@@ -20,6 +20,7 @@ from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import findings as finding_queries
+from jobyard.services.queries import job_csv
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.job_types import state_labels
@@ -32,11 +33,12 @@ from web.batch_page import (
     has_ended,
     state_counters,
 )
+from web.csv_part import csv_part
 from web.event_buttons import button_for_many
 from web.forms import handle_form, status_of
 from web.job_names import name_in_row
 from web.pictures.strip import strip
-from web.poll_interval import LIST_POLL_S
+from web.poll_interval import LIST_POLL_S, PART_AGE
 from web.report_rows import link_to_file, report_number, report_rows, reports_address
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other, shared_page
@@ -46,8 +48,8 @@ router = Router()  # type: ignore[no-untyped-call]
 _PAGE_SIZE = 50
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
 _OPERATIONS_SHOWN = 20  # in the history
-_PART_AGE = timedelta(seconds=30)  # such as of a mail's delivery, which the batch does not know
-_CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
+_OPERATION_POLL_S = 2
+_OUTCOMES_SHOWN = 100  # of an operation, on a page
 
 
 @router.get("/batches")
@@ -72,6 +74,7 @@ def _list_values(request: PageRequest) -> dict[str, Any]:
     filters = {"state": state, "collection": collection}
     return {
         "batches": found.items,
+        "searched": found.searched,
         **page_links(request, pagination.next_cursor(found.after)),
         "options": [(each.name, each.labels["deposit"]) for each in BATCH.states],
         "may_submit": request.may("batch", "submit"),
@@ -140,7 +143,7 @@ def _part_page(
     template: str, batch_id: str, values_of: Callable[[], Mapping[str, Any]], version: int = 0
 ) -> Response[str]:
     """A page of a part of a batch. Its readers find at once what changes the batch or `version`,
-    the rest within `_PART_AGE`.
+    the rest within `PART_AGE`.
     """
     request = current_request(router)
     batch = visible_batch(batch_id, request.actor, request.query_context.now)
@@ -151,7 +154,7 @@ def _part_page(
         poll_s=LIST_POLL_S,
         is_final=lambda values: has_ended(values["view"]),
         version=f"{batch.version}.{version}",
-        least_age=_PART_AGE,
+        least_age=PART_AGE,
     )
 
 
@@ -197,6 +200,7 @@ def list_changes(batch_id: str, seq: str) -> Response[str]:
     values = batch_values(view, "", request) | {
         "number": number,
         "changes": found.items,
+        "searched": found.searched,
         "labels": {"waiting": "Waiting"} | state_labels(view.batch.job_type),
         **page_links(request, pagination.next_cursor(found.after)),
     }
@@ -229,10 +233,16 @@ def show_history(batch_id: str) -> Response[str]:
 
     def read() -> dict[str, Any]:
         view = batch_queries.batch(batch_id, request.query_context)
-        found = operation_queries.list_operations(batch_id, request.query_context)
+        pagination = request.pagination("operations", batch_id)
+        found = operation_queries.list_operations(
+            batch_id,
+            request.query_context,
+            after=pagination.start(request.query.get("cursor", ""), None),
+            limit=_OPERATIONS_SHOWN,
+        )
         return batch_values(view, "history", request) | {
-            "operations": [_operation_row(each) for each in found[:_OPERATIONS_SHOWN]],
-            "operation_count": len(found),
+            "operations": [_operation_row(each) for each in found.items],
+            **page_links(request, pagination.next_cursor(found.after)),
         }
 
     version = operation_queries.operations_version(batch_id)
@@ -251,27 +261,95 @@ def _operation_row(operation: Operation) -> dict[str, Any]:
 
 @router.get("/batches/<batch_id>/operations/<operation_id>")
 def show_operation(batch_id: str, operation_id: str) -> Response[str]:
-    """An operation on many jobs, with the outcome of each."""
+    """An operation on many jobs, with the outcome of each. A poll finds outcomes and the end at
+    once; within `PART_AGE` what became of accepted jobs.
+    """
     request = current_request(router)
+    context = request.query_context
+    batch, found = operation_queries.visible_operation(batch_id, operation_id, context)
+    chunk, _ = _start_of_outcomes(request, found)
+    version = operation_queries.outcomes_version(found, chunk, context) if request.is_poll else ""
+    return shared_page(
+        "operation.html",
+        request,
+        lambda: _operation_values(request, found),
+        poll_s=_OPERATION_POLL_S,
+        is_final=lambda values: values["found"].operation.ended_at is not None,
+        version=f"{batch.version}.{found.state}.{version}",
+        least_age=PART_AGE,
+    )
+
+
+def _outcome_pages(request: PageRequest, operation: Operation) -> Pagination:
+    """The pagination of an operation's outcomes."""
+    ids = operation.batch_id, operation.operation_id
+    return request.pagination("outcomes", *ids, _outcome_of(request))
+
+
+def _start_of_outcomes(request: PageRequest, operation: Operation) -> tuple[int, int]:
+    """The chunk and position where the page of outcomes that is asked for begins."""
+    cursor = request.query.get("cursor", "")
+    chunk, position = _outcome_pages(request, operation).start(cursor, (0, 0))
+    return chunk, position
+
+
+def _operation_values(request: PageRequest, operation: Operation) -> dict[str, Any]:
+    batch_id = operation.batch_id
     view = batch_queries.batch(batch_id, request.query_context)
-    pagination = request.pagination("outcomes", batch_id, operation_id)
+    outcome = _outcome_of(request)
     found = operation_queries.operation(
         batch_id,
-        operation_id,
+        operation.operation_id,
         request.query_context,
-        after=pagination.start(request.query.get("cursor", ""), 0),
-        limit=_CHUNKS_PER_PAGE,
+        outcome=outcome,
+        after=_start_of_outcomes(request, operation),
+        limit=_OUTCOMES_SHOWN,
     )
     found_rows = operation_queries.rows_of_outcomes(found, request.query_context)
-    values = batch_values(view, "history", request) | {
+    return batch_values(view, "history", request) | {
         "found": found,
         "labels": state_labels(view.batch.job_type) | {REFUSED: "Refused"},
         "names": {job_id: name_in_row(row) for job_id, row in found_rows.items()},
         "label": button_for_many(batch_id, found.operation.event).label,
-        **page_links(request, pagination.next_cursor(found.after)),
+        "tabs_of_outcomes": _outcome_tabs(found.operation, outcome),
+        "filter": f"?outcome={outcome}" if outcome else "",
+        **page_links(request, _outcome_pages(request, operation).next_cursor(found.after)),
     }
-    is_running = found.operation.ended_at is None
-    return page("operation.html", request, values, poll_s=2 if is_running else 0)
+
+
+def _outcome_of(request: PageRequest) -> str:
+    """The outcome in a page's address. One that does not exist counts as none."""
+    outcome = request.query.get("outcome", "")
+    return outcome if outcome in {ACCEPTED, REFUSED} else ""
+
+
+def _outcome_tabs(operation: Operation, current: str) -> list[dict[str, Any]]:
+    """The choice of an outcome, with how many jobs have it once that is known."""
+    address = f"/batches/{operation.batch_id}/operations/{operation.operation_id}"
+    counts = operation.outcomes
+    numbers = {"": sum(counts.values()), **counts} if counts is not None else None
+    return [
+        {
+            "label": label,
+            "address": f"{address}?outcome={outcome}" if outcome else address,
+            "count": None if numbers is None else numbers.get(outcome, 0),
+            "is_current": outcome == current,
+        }
+        for outcome, label in (("", "All jobs"), (REFUSED, "Refused"), (ACCEPTED, "Accepted"))
+    ]
+
+
+@router.get("/batches/<batch_id>/operations/<operation_id>/outcomes.csv")
+def download_outcomes(batch_id: str, operation_id: str) -> Response[str]:
+    """The outcome of an operation for each job as CSV, in parts as the jobs are."""
+    request = current_request(router)
+    outcome = _outcome_of(request)
+    pagination = request.pagination("outcomes", batch_id, operation_id, outcome)
+    start: tuple[int, int] = tuple(pagination.start(request.query.get("cursor", ""), (0, 0)))
+    part = job_csv.outcomes_csv(
+        batch_id, operation_id, request.query_context, outcome=outcome, after=start
+    )
+    return csv_part(request, f"{batch_id}-{operation_id}-outcomes", part, start, pagination)
 
 
 @router.post("/batches/<batch_id>/operations")

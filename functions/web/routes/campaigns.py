@@ -81,7 +81,8 @@ def _list_values(request: PageRequest) -> dict[str, Any]:
     )
     return {
         "campaigns": found.items,
-        "unknown": found.unknown,
+        "searched": found.searched,
+        "unknown": found.unknown,  # campaigns whose record cannot be read
         "is_system": is_system,
         "state": state,
         "options": options,
@@ -133,7 +134,7 @@ def start_campaign() -> Response[str]:
 
 @router.post("/campaigns/targets")
 def upload_targets() -> Response[str]:
-    """The form with which a script uploads a file of targets, and the file's key."""
+    """The form with which the page's script uploads a file of targets, and the file's key."""
     request = current_request(router)
     key, upload = targets_upload(request.text("filename", _NAME_BYTES), request.command_context())
     return page("targets_upload.html", request, {"key": key, "form": upload})
@@ -141,10 +142,10 @@ def upload_targets() -> Response[str]:
 
 @router.post("/campaigns/targets/check")
 def check_targets() -> Response[str]:
-    """What is wrong with targets. A script sends them."""
+    """What is wrong with typed targets, which the page's script sends."""
     request = current_request(router)
     authorize(request.actor, "campaign", "start")
-    checked = form.read_targets([request.body], keeps=False)
+    checked = form.read_targets([request.body], keeps_targets=False)
     values = {"checked": checked, "findings": finding_rows([*checked.findings])}
     return page("targets_check.html", request, values)
 
@@ -157,7 +158,11 @@ def _answer_form(
     preview: Callable[[], StartedCampaign],
     typed: form.TypedTargets | None = None,
 ) -> Response[str]:
-    """Start a campaign with `act`, or show what `preview` returns."""
+    """Start a campaign with `act`, or show what `preview` returns.
+
+    `stored` is the campaign whose tasks it retries, None for one without. A preview simulates it
+    with what the form assumes of its targets, such as how many are offline at first.
+    """
     if request.field("action") != "preview":
         return handle_form(
             act, lambda refusal: _form_page(request, stored, fields, typed, refusal=refusal)
@@ -383,10 +388,12 @@ def _task_values(campaign_id: str, request: PageRequest) -> dict[str, Any]:
         after=tuple(pagination.start(request.query.get("cursor", ""), (0, 0))),
         limit=_PAGE_SIZE,
     )
+    audience = "device"  # of the labels of campaigns
     return campaign_values(view, "tasks", request) | {
         "tasks": task_rows(found.items),
+        "searched": found.searched,
         "state": state,
-        "options": [(each.value, TASK.state(each).labels["device"]) for each in TASK_ORDER],
+        "options": [(each.value, TASK.state(each).labels[audience]) for each in TASK_ORDER],
         "counts": task_counters(view.counts, f"/campaigns/{campaign_id}/tasks", state),
         **page_links(request, pagination.next_cursor(found.after)),
     }

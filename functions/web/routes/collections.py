@@ -1,4 +1,4 @@
-"""Collections: their owners, who may deposit, and their holds."""
+"""Collections: who may deposit in them; forms that add depositors and remove them."""
 
 import re
 
@@ -19,7 +19,7 @@ router = Router()  # type: ignore[no-untyped-call]
 _PAGE_SIZE = 100
 _DEPOSITORS = ("people", "groups")
 _MAX_PEOPLE = 20  # of one form
-_NAME_LENGTH = 128  # Cognito's longest
+_NAME_LENGTH = 128  # of the longest user name in Cognito
 
 
 @router.get("/collections")
@@ -27,12 +27,16 @@ def list_collections() -> Response[str]:
     """The collections that the reader may see, by name."""
     request = current_request(router)
     pagination = request.pagination("collections")
-    found, following = collection_queries.list_collections(
+    found = collection_queries.list_collections(
         request.query_context,
         after=pagination.start(request.query.get("cursor", ""), ""),
         limit=_PAGE_SIZE,
     )
-    values = {"collections": found, **page_links(request, pagination.next_cursor(following))}
+    values = {
+        "collections": found.items,
+        "searched": found.searched,
+        **page_links(request, pagination.next_cursor(found.after)),
+    }
     return page("collections.html", request, values)
 
 

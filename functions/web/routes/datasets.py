@@ -131,7 +131,9 @@ def send_file() -> Response[str]:
 
 @router.post("/datasets/check")
 def check_file() -> Response[str]:
-    """What is wrong with a file of features. A script sends its beginning, compressed with gzip."""
+    """What is wrong with a file of features. The page's script sends its beginning, compressed with
+    gzip.
+    """
     request = current_request(router)
     authorize(request.actor, "dataset", "load")
     is_cut = request.query.get("bytes") != request.query.get("size")

@@ -26,6 +26,7 @@ from jobyard.services.edits import (
     reviews,
     uploads,
 )
+from jobyard.services.edits.access import visible_job
 from jobyard.services.edits.uploads import UploadRequest
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details
@@ -40,13 +41,20 @@ from web.edit_page import (
     storage_origins,
     typed_choices,
 )
-from web.edit_words import Job, is_conflict
-from web.forms import handle_form, number_in, refusal_text, status_of
+from web.edit_words import Job, id_of, is_conflict
+from web.forms import (
+    handle_form,
+    number_in,
+    refusal_text,
+    seen_version,
+    status_of,
+    version_to_send,
+)
 from web.lazy import Lazy
 from web.pictures.map import draw_map
-from web.poll_interval import poll_interval_s
+from web.poll_interval import PART_AGE, poll_interval_s
 from web.request import PageRequest, current_request, page_links
-from web.responses import page, see_other
+from web.responses import page, see_other, shared_page
 from web.routes.planner import form_values
 from web.sign_in import local_path
 
@@ -59,28 +67,48 @@ _KEY_BYTES = 1024  # of S3
 @router.get("/edits/<job_id>")
 def show_edit(job_id: str) -> Response[str]:
     """One edit job or child."""
-    return _overview(current_request(router), job_id)
+    request = current_request(router)
+    job = visible_job(job_id, request.actor)
+    poll_s = _poll_s(job, request)
+    return _polled_page("edit.html", job, poll_s, lambda view: overview_values(view, request))
 
 
-def _overview(
-    request: PageRequest, job_id: str, refusal: JobyardError | None = None
+def _polled_page(
+    template: str,
+    job: Job,
+    poll_s: int,
+    values_of: Callable[[queries.EditJobView], Mapping[str, Any]],
 ) -> Response[str]:
+    """A page of an edit job or child. Its readers find at once what changes the job and what people
+    did, the rest within `PART_AGE`.
+    """
+    request = current_request(router)
+    return shared_page(
+        template,
+        request,
+        lambda: values_of(queries.edit_job(id_of(job), request.query_context)),
+        poll_s=poll_s,
+        version=f"{job.version}.{request.actor.sub}",  # the buttons depend on who has it
+        least_age=PART_AGE,
+        upload_origin=storage_origins(request),
+    )
+
+
+def _refused_overview(request: PageRequest, job_id: str, refusal: JobyardError) -> Response[str]:
     view = queries.edit_job(job_id, request.query_context)
     return page(
         "edit.html",
         request,
         overview_values(view, request, refusal),
         status=status_of(refusal),
-        poll_s=_poll_s(view, request),
+        poll_s=_poll_s(view.job, request),
         upload_origin=storage_origins(request),
     )
 
 
-def _poll_s(view: queries.EditJobView, request: PageRequest) -> int:
+def _poll_s(job: Job, request: PageRequest) -> int:
     """Seconds until the next poll; 0 for what has ended."""
-    if not view.job.is_open:
-        return 0
-    return poll_interval_s(view.job.due_since, request.query_context.now)
+    return poll_interval_s(job.due_since, request.query_context.now) if job.is_open else 0
 
 
 @router.get("/edits/<job_id>/changes")
@@ -262,18 +290,16 @@ def confirm_upload(job_id: str) -> Response[str]:
 def show_file(job_id: str) -> Response[str]:
     """The file that was uploaded last: that it is being read, or what was found in it."""
     request = current_request(router)
-    view = queries.edit_job(job_id, request.query_context)
-    report = edit_details.upload_report(view.job, request.query_context)
-    if report is None:
-        raise NotFound(f"nothing was uploaded to the current claim of {job_id}")
-    values = page_values(view, "", request) | {"report": report}
-    return page(
-        "edit_file.html",
-        request,
-        values,
-        poll_s=_poll_s(view, request) if view.job.is_reading else 0,
-        upload_origin=storage_origins(request),
-    )
+    job = visible_job(job_id, request.actor)
+    poll_s = _poll_s(job, request) if job.is_reading else 0
+
+    def values(view: queries.EditJobView) -> dict[str, Any]:
+        report = edit_details.upload_report(view.job, request.query_context)
+        if report is None:
+            raise NotFound(f"nothing was uploaded to the current claim of {job_id}")
+        return page_values(view, "", request) | {"report": report}
+
+    return _polled_page("edit_file.html", job, poll_s, values)
 
 
 @router.get("/edits/<job_id>/uploads")
@@ -376,6 +402,7 @@ def _edit_page(
         "back": f"/edits/{job_id}",
         "datasets": [],
         **form_values(request, dataset, fields, frame),
+        "seen": version_to_send(request, job.version, refusal),
         "errors": form.errors_of(refusal),
         "refusal": refusal and refusal_text(refusal),
     }
@@ -394,7 +421,7 @@ def change_edit(job_id: str) -> Response[str]:
         view = queries.edit_job(job_id, request.query_context)
         is_proposed = view.job.state == EditState.PROPOSED
         changes = form.changes_of(request, is_proposed=is_proposed)
-        proposals.edit(job_id, changes, request.command_context())
+        proposals.edit(job_id, changes, request.command_context(), seen=seen_version(request))
         return f"/edits/{job_id}"
 
     frame = request.field("frame")
@@ -412,7 +439,7 @@ def request_attachment(job_id: str) -> Response[str]:
         attachments.request(job_id, custodian, email, description, context)
         return f"/edits/{job_id}#attachments"
 
-    return handle_form(act, lambda refusal: _overview(request, job_id, refusal))
+    return handle_form(act, lambda refusal: _refused_overview(request, job_id, refusal))
 
 
 @router.get("/edits/<job_id>/attachments/<index>")
@@ -440,6 +467,15 @@ def attachment_form(job_id: str, index: str) -> Response[str]:
     return page("edit_attachment.html", request, values, upload_origin=origins)
 
 
+@router.get("/edits/<job_id>/attachments/<index>/file")
+def get_attachment(job_id: str, index: str) -> Response[str]:
+    """The file that a custodian sent, by a link of S3 that is valid for some minutes."""
+    request = current_request(router)
+    number = number_in(index)
+    wanted = number if isinstance(number, int) else 0
+    return see_other(edit_details.attachment_link(job_id, wanted, request.query_context).url)
+
+
 @router.post("/edits/<job_id>/attachments/<index>/<event>")
 def answer_attachment(job_id: str, index: str, event: str) -> Response[str]:
     """Send a link for an attachment again, or answer for its custodian."""
@@ -457,7 +493,7 @@ def answer_attachment(job_id: str, index: str, event: str) -> Response[str]:
             attachments.answer(job_id, number, key, context)
         return f"/edits/{job_id}#attachments"
 
-    return handle_form(act, lambda refusal: _overview(request, job_id, refusal))
+    return handle_form(act, lambda refusal: _refused_overview(request, job_id, refusal))
 
 
 _Act = Callable[[str, PageRequest, CommandContext], object]
@@ -506,6 +542,8 @@ def post_event(job_id: str, event: str) -> Response[str]:
         context = request.command_context()
         if event == "download":
             return claims.download(job_id, context).url
+        if event == "copy":
+            return f"/edits/{proposals.copy(job_id, context).edit_id}/edit"
         if event not in _EVENTS:
             raise NotFound(f"an edit job has no event {event!r:.80}")
         _EVENTS[event](job_id, request, context)
@@ -513,4 +551,4 @@ def post_event(job_id: str, event: str) -> Response[str]:
             return "/planner"
         return local_path(request.query.get("back", "") or f"/edits/{job_id}")
 
-    return handle_form(act, lambda refusal: _overview(request, job_id, refusal))
+    return handle_form(act, lambda refusal: _refused_overview(request, job_id, refusal))

@@ -41,26 +41,33 @@ def _refused_page(request: PageRequest, refusal: JobyardError) -> Response[str]:
 
 def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[str, Any]:
     found = hold_queries.list_holds(request.query_context)
-    collections, _ = collection_queries.list_collections(
+    collections = collection_queries.list_collections(
         request.query_context, after="", limit=_COLLECTIONS_OFFERED
     )
     work = hold_queries.held_work(found, request.query_context)
+    names = hold_queries.held_campaigns(found)
     return {
-        "holds": [_row(each, work.get(each.scope), request) for each in found],
-        "collections": [each.collection.name for each in collections],
+        "holds": [
+            _row(each, names.get(each.scope, ""), work.get(each.scope), request) for each in found
+        ],
+        "collections": [each.collection.name for each in collections.items],
         "job_types": [each.name for each in list_job_types()],
         "may_place": request.may("hold", "place"),
         **refusal_values(request, refusal),
     }
 
 
-def _row(hold: Hold, work: HeldWork | None, request: PageRequest) -> dict[str, object]:
-    """A hold as the list shows it, with what it holds and the button that releases it."""
+def _row(
+    hold: Hold, campaign: str, work: HeldWork | None, request: PageRequest
+) -> dict[str, object]:
+    """A hold as the list shows it, with what it holds and the button that releases it. `campaign`
+    is the name of the campaign that it is on; "" if it is on none, or if that is not known.
+    """
     kind, _, name = hold.scope.partition(":")
     labels = {
         "collection": f"Collection {name}",
         "type": f"Job type {name}",
-        "campaign": f"Job on devices {name}",
+        "campaign": campaign or f"Job on devices {name}",
     }
     button = EventButton(
         name=f"lift-{hold.scope.replace(':', '-')}",
@@ -74,6 +81,7 @@ def _row(hold: Hold, work: HeldWork | None, request: PageRequest) -> dict[str, o
     return {
         "hold": hold,
         "label": labels.get(kind, "Everything"),
+        "note": f"job on devices {name}" if campaign else "",
         "address": address_of(kind, name),
         "held": _held(work) if work else "all of its tasks",
         "lift": button,

@@ -14,7 +14,7 @@ from jobyard.domain.ids import is_batch_id
 from jobyard.domain.overview import Overview, SystemHealth
 from jobyard.domain.rates import RATE_STEPS, RatePoint, RateRange, WaitLimit, wait_of
 from jobyard.services.queries.activity import recent_activity
-from jobyard.services.queries.edits import own_work
+from jobyard.services.queries.edits import own_work, worklist_version
 from jobyard.services.queries.overview import SCHEDULES_READ, overview
 from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
@@ -24,7 +24,7 @@ from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
 from web.report_rows import reports_address
 from web.request import PageRequest, current_request, page_links
-from web.responses import page
+from web.responses import own_part, page, versioned_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -39,10 +39,8 @@ _DEPLOYMENTS = 3  # in the legend of the picture, which marks all
 def show_home() -> Response[str]:
     """The home page."""
     request = current_request(router)
-    own = _own_work(request)
     if not request.may("batch", "list"):
-        poll_s = LIST_POLL_S if own else 0
-        return page("home_without_role.html", request, {"own": own}, poll_s=poll_s)
+        return _home_without_batches(request)
     found = overview(request.query_context, request.site.system_clients)
     rate_range = request.query.get("range", RateRange.HOUR)
     if rate_range not in {*RateRange}:
@@ -59,9 +57,22 @@ def show_home() -> Response[str]:
         **_rates(RateRange(rate_range), request),
         "acts": [_act_row(each) for each in found.activity or ()],
         "may_requeue": request.may("job", "requeue"),
-        "own": own,
+        "own": own_part("own work", request, lambda: _own_work(request)),
     }
     return page("home.html", request, values, poll_s=LIST_POLL_S)
+
+
+def _home_without_batches(request: PageRequest) -> Response[str]:
+    """The home page of who sees no batches. Their work changes with their worklist."""
+    if not request.may("worklist", "view"):
+        return page("home_without_role.html", request, {"own": None})
+    return versioned_page(
+        "home_without_role.html",
+        request,
+        worklist_version(request.query_context),
+        lambda: {"own": _own_work(request)},
+        poll_s=LIST_POLL_S,
+    )
 
 
 def _own_work(request: PageRequest) -> dict[str, Any] | None:
@@ -112,6 +123,15 @@ def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
         jobs = _number(found.failed_jobs, "failed job", is_exact=is_exact)
         batches = _number(found.failing_batches, "batch", is_exact=is_exact)
         problems.append({"words": f"{jobs} in {batches}", "address": "/batches?state=failed"})
+    refused = found.refused
+    if refused and refused.number == 1:
+        words, address = refused.filename, f"/batches/{refused.batch_id}"
+        problems.append({"words": f"{words} failed as a whole", "address": address})
+    elif refused:
+        number = _number(refused.number, "batch", is_exact=refused.is_exact)
+        problems.append(
+            {"words": f"{number} failed as a whole", "address": "/batches?state=failed"}
+        )
     oldest = found.oldest_waiting
     if oldest and now - oldest.submitted_at > _OLD:
         problems.append(
@@ -230,6 +250,7 @@ def list_activity() -> Response[str]:
     )
     values = {
         "acts": [_act_row(each) for each in found.items],
+        "searched": found.searched,
         **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("activity.html", request, values)

@@ -21,16 +21,18 @@ from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.failed_records import failed_records, listed_failures
-from jobyard.services.queries.job_logs import LogLine, attempt_log
+from jobyard.services.queries.job_logs import LogLine, log_of
 from jobyard.services.queries.job_types import state_labels, steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.address import address_of
 from web.batch_page import batch_values, has_ended, state_counters
-from web.event_buttons import EventButton, button_for_many, event_buttons
+from web.csv_part import csv_part
+from web.event_buttons import EventButton, button_for_many, event_buttons, event_values
 from web.filters import local, size, words
-from web.forms import handle_form, refusal_values, status_of
+from web.forms import handle_form, status_of
 from web.job_columns import CHOICES, chosen_columns, columns_value, table_columns
 from web.job_names import name_in_row
+from web.lazy import Lazy
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
@@ -77,6 +79,7 @@ def _list_values(batch_id: str, request: PageRequest) -> dict[str, Any]:
     columns = chosen_columns(request.query_values("columns"))
     return batch_values(view, "jobs", request) | {
         "jobs": [_row(each) for each in found.items],
+        "searched": found.searched,
         "wanted": wanted,
         "filter": urlencode(_filter(wanted)),
         "filters_set": _filter(wanted),
@@ -105,15 +108,7 @@ def download_jobs(batch_id: str) -> Response[str]:
     pagination = request.pagination("jobs", batch_id, *vars(wanted).values())
     start: tuple[int, int] = tuple(pagination.start(request.query.get("cursor", ""), (0, 0)))
     part = job_csv.jobs_csv(batch_id, request.query_context, matching=wanted, after=start)
-    text, name = part.text, f"{batch_id}-jobs"
-    if following := pagination.next_cursor(part.after):
-        query = urlencode(_filter(wanted) | {"cursor": following})
-        address = f"{request.site.settings.url}{request.path}?{query}"
-        text += f"There may be more jobs. The next part: {address}\r\n"
-    if start != (0, 0):
-        name += f"-from-{start[0]}.{start[1]}"
-    disposition = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(200, "text/csv; charset=utf-8", text, disposition)
+    return csv_part(request, f"{batch_id}-jobs", part, start, pagination)
 
 
 def _match_of(request: PageRequest) -> JobMatch:
@@ -222,18 +217,20 @@ def _job_page(
         poll_s = poll_interval_s(last, request.query_context.now)
     address = f"/jobs/{job_id}"
     kind = "task" if job.address.origin is Origin.CAMPAIGN else "job"
+    labels = state_labels(view.job_type)
+    buttons = event_buttons(kind, address, view.actions, view.unavailable, labels)
     values = {
         "view": view,
         "name": _name_of(view),
         "crumbs_of_job": _crumbs(view),
-        **_neighbours(view, request),
+        "neighbours": _neighbours(view, request),
         "step_diagram": step_diagram(view.all_steps, job.steps, _resume_point(view)),
         "step_times": _step_times(view),
         "timeline": _timeline(view, request),
+        "state_labels": labels,
         "may_see_log": request.may(job.address.kind, "view_log"),
         "details": _details(view),
-        "buttons": event_buttons(kind, address, view.actions, view.unavailable),
-        **refusal_values(request, refusal),
+        **event_values(buttons, request, refusal),
     }
     return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)
 
@@ -262,17 +259,31 @@ def _step_times(view: JobView) -> list[dict[str, Any]]:
     return rows
 
 
-def _neighbours(view: JobView, request: PageRequest) -> dict[str, str]:
-    """The addresses of the jobs before and after in the reader's filter; "" for none."""
-    if view.job.address.origin is not Origin.BATCH:
-        return {"before": "", "after": ""}
+def _neighbours(view: JobView, request: PageRequest) -> Lazy:
+    """The addresses of the jobs before and after in the reader's filter, "" for none, and what is
+    shown in place of one that was not found. A poll does not search for them.
+    """
     wanted = _match_of(request)
-    query = urlencode(_filter(wanted))
-    found = job_queries.neighbours(view.job.address.job_id, request.query_context, wanted)
-    ending = f"?{query}" if query else ""
+    key = repr((view.job.address.job_id, wanted))
+    return Lazy(key, lambda: _searched_neighbours(view, wanted, request))
+
+
+def _searched_neighbours(
+    view: JobView, wanted: JobMatch, request: PageRequest
+) -> dict[str, str | int]:
+    address = view.job.address
+    if address.origin is not Origin.BATCH:
+        return {"before": "", "after": "", "unsearched_to": 0, "unsearched_from": 0}
+    found = job_queries.neighbours(address.job_id, request.query_context, wanted)
+    query = _filter(wanted)
+    ending = f"?{urlencode(query)}" if query else ""
+    jobs = f"/batches/{address.origin_id}/jobs"
     return {
+        **vars(found),
         "before": f"/jobs/{found.before}{ending}" if found.before else "",
         "after": f"/jobs/{found.after}{ending}" if found.after else "",
+        "first_address": f"{jobs}{ending}",
+        "search_address": f"{jobs}?{urlencode(query | {'from': found.unsearched_from})}",
     }
 
 
@@ -375,7 +386,7 @@ def show_log(job_id: str) -> Response[str]:
     wanted = request.query.get("attempt", "")
     number = int(wanted) if re.fullmatch(r"[0-9]{1,6}", wanted, re.ASCII) else None
     found = request.site.system_clients.result_or_none(
-        lambda: attempt_log(job_id, number, request.site.logs, request.query_context)
+        lambda: log_of(view.job, number, request.site.logs, request.query_context)
     )
     address = f"/jobs/{job_id}"
     values = {

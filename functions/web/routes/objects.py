@@ -1,5 +1,7 @@
 """Objects of the archive: found by ark or local identifier, with versions and files."""
 
+from urllib.parse import urlencode
+
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
@@ -22,9 +24,14 @@ _NUMBER_LENGTH = 9  # digits of a version
 
 @router.get("/objects")
 def find_object() -> Response[str]:
-    """Go to the object with an ark or a local identifier; without one, the form to find it."""
+    """Go to the object with an ark or a local identifier, or to those from a file of that name;
+    without any, the form to find it.
+    """
     request = current_request(router)
     query, context = request.query, request.query_context
+    if query.get("file") and query.get("collection"):
+        words = f"{query['collection']} {query['file']}"
+        return see_other(f"/find?{urlencode({'q': words, 'kind': 'object'})}")
     try:
         if query.get("local") and query.get("collection"):
             found = object_queries.object_with_local_id(
@@ -66,11 +73,11 @@ def show_object(object_id: str) -> Response[str]:
 
 def _search_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
     """The form to find an object, with what was looked for in vain."""
-    found, _ = collection_queries.list_collections(
+    found = collection_queries.list_collections(
         request.query_context, after="", limit=_COLLECTIONS_OFFERED
     )
-    names = [(each.collection.name, each.collection.name) for each in found]
-    given = {each: request.query.get(each, "") for each in ("ark", "local", "collection")}
+    names = [(each.collection.name, each.collection.name) for each in found.items]
+    given = {each: request.query.get(each, "") for each in ("ark", "local", "file", "collection")}
     values = {"options": names, "given": given, "problem": refusal and str(refusal)}
     return page("objects.html", request, values, status=status_of(refusal))
 

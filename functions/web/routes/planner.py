@@ -22,9 +22,9 @@ from web.edit_words import step_of, tile_of
 from web.forms import handle_form, number_in, refusal_text, refusal_values, status_of
 from web.lazy import Lazy
 from web.pictures.map import Map, Mark
-from web.poll_interval import LIST_POLL_S
+from web.poll_interval import LIST_POLL_S, PART_AGE
 from web.request import PageRequest, current_request, page_links
-from web.responses import page
+from web.responses import page, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -45,7 +45,14 @@ _STATES = [
 def show_planner() -> Response[str]:
     """The edit jobs of all datasets, or those of one on a map."""
     request = current_request(router)
-    return page("planner.html", request, _planner_values(request), poll_s=LIST_POLL_S)
+    return shared_page(
+        "planner.html",
+        request,
+        lambda: _planner_values(request),
+        poll_s=LIST_POLL_S,
+        version=request.actor.sub,  # what one may do with a job depends on who has it
+        least_age=PART_AGE,
+    )
 
 
 def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -> dict[str, Any]:
@@ -107,6 +114,7 @@ def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -
             for number, view in enumerate(views, start=1)
         ],
         "drawn": drawn,
+        "searched": found.searched,
         "may_load": request.may("dataset", "load"),
         "may_propose": request.may("edit", "propose"),
         "may_archive": request.may("edit", "archive") and which in {"ended", "mine"},
@@ -232,6 +240,7 @@ def _new_page(
         "back": f"/planner?{urlencode({'dataset': dataset.name})}" if dataset else "/planner",
         "datasets": [(each.name, each.title or each.name) for each in offered],
         **form_values(request, dataset, fields, frame),
+        "seen": "",
         "errors": form.errors_of(refusal),
         "refusal": refusal and refusal_text(refusal),
     }

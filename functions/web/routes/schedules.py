@@ -24,18 +24,17 @@ from jobyard.services.schedules.access import active_schedule
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.services.snapshots import OLDEST_SHOWN
 from web import schedule_form as form
-from web.event_buttons import event_buttons
+from web.event_buttons import event_buttons, event_values
 from web.forms import (
     handle_form,
     local_time,
     refusal_text,
-    refusal_values,
     seen_version,
     status_of,
     version_to_send,
 )
 from web.pictures.year import year
-from web.poll_interval import LIST_POLL_S, poll_interval_s
+from web.poll_interval import LIST_POLL_S, PART_AGE, poll_interval_s
 from web.report_rows import report_number, report_rows, reports_address
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, shared_page
@@ -70,6 +69,7 @@ def _list_values(request: PageRequest) -> dict[str, Any]:
     )
     return {
         "schedules": found.items,
+        "searched": found.searched,
         "label": label,
         "is_system": is_system,
         "options": [
@@ -135,14 +135,14 @@ def _schedule_values(
         {"label": label, "address": address + path, "is_current": label.lower() == tab}
         for label, path in parts
     ]
+    buttons = event_buttons("schedule", address, view.actions, view.unavailable)
     return {
         "view": view,
         "details": details,
         "address": address,
         "tabs_of_schedule": tabs,
         "may_edit": "edit" in view.actions,
-        "buttons": event_buttons("schedule", address, view.actions, view.unavailable),
-        **refusal_values(request, refusal),
+        **event_values(buttons, request, refusal),
     }
 
 
@@ -219,31 +219,44 @@ def show_year(schedule_id: str) -> Response[str]:
 
 @router.get("/schedules/<schedule_id>/reports")
 def list_reports(schedule_id: str) -> Response[str]:
-    """The mails about failed jobs of a schedule, and the calls of webhooks, with their delivery."""
-    return _reports_page(current_request(router), schedule_id)
+    """The mails about failed jobs of a schedule, and the webhook deliveries."""
+    request = current_request(router)
+    return shared_page(
+        "schedule_reports.html",
+        request,
+        lambda: _reports_values(request, schedule_id),
+        poll_s=LIST_POLL_S,
+        version=str(active_schedule(schedule_id, request.actor).version),
+        least_age=PART_AGE,
+    )
 
 
-def _reports_page(
+def _reports_values(
     request: PageRequest, schedule_id: str, refusal: JobyardError | None = None
-) -> Response[str]:
+) -> dict[str, Any]:
     details = schedule_queries.schedule(schedule_id, request.query_context)
     values = _schedule_values(details, "reports", request, refusal)
-    values |= {"reports": report_rows(schedule_id, request)}
-    return page(
-        "schedule_reports.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S
-    )
+    return values | {"reports": report_rows(schedule_id, request)}
+
+
+def _refused_reports(
+    request: PageRequest, schedule_id: str, refusal: JobyardError
+) -> Response[str]:
+    values = _reports_values(request, schedule_id, refusal)
+    status = status_of(refusal)
+    return page("schedule_reports.html", request, values, status=status, poll_s=LIST_POLL_S)
 
 
 @router.post("/schedules/<schedule_id>/reports/<seq>/resend")
 def resend_report(schedule_id: str, seq: str) -> Response[str]:
-    """Send a mail about a failed job again, or call a webhook again."""
+    """Send a mail about a failed job, or a webhook delivery, again."""
     request = current_request(router)
 
     def act() -> str:
         report_commands.resend(schedule_id, report_number(seq), request.command_context())
         return reports_address(schedule_id)
 
-    return handle_form(act, lambda refusal: _reports_page(request, schedule_id, refusal))
+    return handle_form(act, lambda refusal: _refused_reports(request, schedule_id, refusal))
 
 
 @router.get("/schedules/<schedule_id>/cost")

@@ -39,6 +39,7 @@ def show_found() -> Response[str]:
             {"kind": each, "address": f"/find?{urlencode({'q': text, 'kind': each})}"}
             for each in result.more
         ],
+        "files_of": result.files_of,
         "shown_of_a_kind": SHOWN_OF_A_KIND,
         "all_kinds": f"/find?{urlencode({'q': text})}" if kind in MATCH_KINDS else "",
         "problem": refusal if text else "",

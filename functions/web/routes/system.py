@@ -43,6 +43,7 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
     letters = answer(lambda: list_dead_letters(site.sqs, context))
     return {
         "state": state,
+        "quotas": site.settings.quotas,
         "alarms": answer(lambda: list_alarms(site.cloudwatch, context)),
         "letters": letters,
         "rows": [_letter_row(each, request) for each in letters.shown] if letters else [],

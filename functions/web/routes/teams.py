@@ -1,6 +1,7 @@
 """Teams, and the settings of edit jobs by dataset and type: what administrators decide."""
 
 from typing import Any
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -13,9 +14,10 @@ from jobyard.services.edits import settings as edit_settings
 from jobyard.services.edits import teams
 from jobyard.services.edits.teams import TeamEdit
 from jobyard.services.queries import edits as queries
+from jobyard.services.queries.datasets import dataset
 from web.address import address_of
 from web.event_buttons import EventButton
-from web.forms import handle_form, refusal_text, refusal_values, status_of
+from web.forms import handle_form, refusal_values, seen_version, status_of, version_to_send
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other
 
@@ -98,6 +100,7 @@ def _team_page(
         "name": name,
         "team": team,
         "fields": fields,
+        "seen": version_to_send(request, team.version if team else 0, refusal),
         "may_put": may_put,
         "deletion": EventButton(
             "delete",
@@ -124,7 +127,7 @@ def put_team(name: str) -> Response[str]:
         wanted = TeamEdit(
             request.field("title"), _names(request, "workers"), _names(request, "reviewers")
         )
-        teams.put(name, wanted, request.command_context())
+        teams.put(name, wanted, request.command_context(), seen=seen_version(request))
         return f"/teams/{name}"
 
     return handle_form(act, lambda refusal: _team_page(request, name, refusal))
@@ -157,7 +160,14 @@ def _types_page(
 ) -> Response[str]:
     found = queries.edit_settings(name, request.query_context)
     typed = request.field("edit_type") if refusal else ""
-    rows = [_type_row(each, settings, request, typed) for each, settings in found.items()]
+    may_delete = request.may("edit settings", "delete")
+    rows = [
+        {
+            **_type_row(each, settings, request, typed),
+            "deletion": _deletion(number, name, each) if may_delete else None,
+        }
+        for number, (each, settings) in enumerate(found.items(), start=1)
+    ]
     new = _type_row("", EditSettings(), request, "" if typed in found else typed)
     values = {
         "name": name,
@@ -165,10 +175,24 @@ def _types_page(
         "rows": rows,
         "new": new,
         "flags": _FLAGS,
+        "seen": version_to_send(request, dataset(name, request.query_context).version, refusal),
         "may_put": request.may("edit settings", "put"),
-        "refusal": refusal and refusal_text(refusal),
+        **refusal_values(request, refusal),
     }
     return page("edit_types.html", request, values, status=status_of(refusal))
+
+
+def _deletion(number: int, dataset: str, edit_type: str) -> EventButton:
+    """The button that removes a type of edit jobs, the one with this number on the page."""
+    return EventButton(
+        f"delete-{number}",
+        f"/datasets/{dataset}/edit-types/delete?edit_type={quote(edit_type, safe='')}",
+        "Remove",
+        "trash-2",
+        "Edit jobs of this type must have ended.",
+        is_dangerous=True,
+        is_reason_required=False,
+    )
 
 
 def _type_row(
@@ -202,7 +226,21 @@ def put_edit_type(name: str) -> Response[str]:
             "reviewers": request.field("reviewers"),
         }
         edit_type = request.field("edit_type")
-        edit_settings.put_settings(name, edit_type, document, request.command_context())
+        context = request.command_context()
+        edit_settings.put_settings(name, edit_type, document, context, seen=seen_version(request))
+        return f"/datasets/{name}/edit-types"
+
+    return handle_form(act, lambda refusal: _types_page(request, name, refusal))
+
+
+@router.post("/datasets/<name>/edit-types/delete")
+def delete_edit_type(name: str) -> Response[str]:
+    """Remove a type of edit jobs."""
+    request = current_request(router)
+
+    def act() -> str:
+        edit_type = request.query.get("edit_type", "")
+        edit_settings.delete_settings(name, edit_type, request.command_context())
         return f"/datasets/{name}/edit-types"
 
     return handle_form(act, lambda refusal: _types_page(request, name, refusal))

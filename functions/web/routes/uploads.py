@@ -13,6 +13,7 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import submissions
 from jobyard.services.batches.submissions import Submission
 from jobyard.services.queries import collections as collection_queries
+from jobyard.services.queries.quotas import own_quota_use
 from web.batch_page import finding_rows
 from web.forms import handle_form, recipient_errors, refusal_values, status_of
 from web.manifest_check import check
@@ -35,13 +36,15 @@ def new_batch() -> Response[str]:
 
 def _new_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
     authorize(request.actor, "batch", "submit")
-    found, _ = collection_queries.list_collections(
+    found = collection_queries.list_collections(
         request.query_context, after="", limit=_COLLECTIONS_OFFERED
     )
     values = {
-        "options": [(each.collection.name,) * 2 for each in found if each.may_deposit],
+        "options": [(each.collection.name,) * 2 for each in found.items if each.may_deposit],
         "profiles": [(name, name) for name in PROFILES],
         "collection": request.query.get("collection", ""),
+        "used": own_quota_use(request.query_context),
+        "quotas": request.site.settings.quotas,
         **refusal_values(request, refusal),
     }
     origin = submissions.upload_origin(request.query_context)
@@ -111,7 +114,9 @@ def upload_form(batch_id: str) -> Response[str]:
 
 @router.post("/manifests/check")
 def check_manifest() -> Response[str]:
-    """What is wrong with a manifest. A script sends its beginning, compressed with gzip."""
+    """What is wrong with a manifest. The page's script sends its beginning, compressed with
+    gzip.
+    """
     request = current_request(router)
     authorize(request.actor, "batch", "submit")
     is_cut = request.query.get("bytes") != request.query.get("size")

@@ -59,8 +59,12 @@ def _values(request: PageRequest) -> dict[str, Any]:
     query = {name: text for name, text in given.items() if text}
     shown = [_column(each, query, request) for each in columns]
     return {
-        "columns": [each for each in shown if each["tiles"] or each["label"] == wanted],
-        "empty_columns": [each["label"] for each in shown if not each["tiles"]],
+        "columns": [
+            each for each in shown if each["tiles"] or each["more"] or each["name"] == wanted
+        ],
+        "empty_columns": [
+            each["label"] for each in shown if not each["tiles"] and not each["more"]
+        ],
         "is_filtered": bool(query),
         "teams": [
             ("", "Mine and my teams'"),
@@ -107,6 +111,7 @@ def _column(
         "name": found.column.value,
         "label": column_label(found.column),
         "tiles": sorted_tiles(tiles, query.get("sort", "")),
+        "searched": len(found.items),
         "more": _address(query, column=found.column.value, cursor=more) if more else "",
     }
 

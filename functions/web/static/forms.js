@@ -36,7 +36,7 @@
       const everything = bar.querySelector("[data-all-matching]");
       const isAll = everything && everything.checked;
       bar.querySelector("[data-selected]").textContent = !isAll ? chosen : Number(bar.dataset.matching) ? Number(bar.dataset.matching).toLocaleString("en") : "all";
-      bar.hidden = !chosen && !isAll;
+      bar.hidden = boxes.length > 0 && !chosen && !isAll; // a page without rows may still have matches
       for (const box of all(`[data-select-all="${form}"]`)) {
         box.checked = boxes.length > 0 && chosen === boxes.length;
         box.indeterminate = chosen > 0 && chosen < boxes.length;

@@ -54,6 +54,7 @@
       const response = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
       if (response.status === 401) { signedOut(); return; }
       if (response.status !== 304 && !response.ok) throw new Error(String(response.status));
+      if (isPaused) { isAsking = false; return; } // paused meanwhile: asked again when it continues
       const next = response.headers.get("X-Next-Poll");
       pause = next === null ? pause : Number(next);
       if (response.status === 200) await put(await response.text());
@@ -82,7 +83,7 @@
   async function put(text) {
     const page = new DOMParser().parseFromString(text, "text/html");
     const fresh = page.getElementById("main");
-    if (!fresh || isPaused) return;
+    if (!fresh) return;
     document.title = page.title;
     await htmx.swap({ sourceElement: main, target: main, swap: "innerMorph", text: fresh.innerHTML });
     showSelection();

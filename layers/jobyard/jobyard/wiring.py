@@ -52,28 +52,30 @@ def wire(env: Mapping[str, str]) -> Settings:
         if table in names.values():
             raise ValueError(f"sweeps may not change our own table: {table}")
     limits = [int(each) for each in env["JOBYARD_LIMITS"].split(",")]
-    max_workers, requests_per_host, open_batches, daily_gigabytes, daily_mails = limits
-    people, *programs = _comma_separated(env["JOBYARD_CLIENTS"])
+    max_workers, requests_per_host, open_batches, daily_gigabytes, daily_mails, *opens = limits
+    machines = env["JOBYARD_MACHINES"]
+    people, *machine_clients = _comma_separated(env["JOBYARD_CLIENTS"])
+    user_pool, mfa = env["JOBYARD_USER_POOL"].split(",")
     tables.bind(names, region=env["AWS_REGION"])
     session().set_default_client_config(CLIENT_CONFIG.merge(Config(user_agent=USER_AGENT)))
     return Settings(
         intake_bucket=env["JOBYARD_INTAKE_BUCKET"],
         work_bucket=env["JOBYARD_WORK_BUCKET"],
         archive_bucket=env["JOBYARD_ARCHIVE_BUCKET"],
-        batch_machine=f"{env['JOBYARD_MACHINES']}batch",
-        job_machine=f"{env['JOBYARD_MACHINES']}job",
-        edit_machine=f"{env['JOBYARD_MACHINES']}edit",
-        system_machine=f"{env['JOBYARD_MACHINES']}system",
+        batch_machine=machines.replace("*", "batch"),
+        job_machine=machines.replace("*", "job"),
+        edit_machine=machines.replace("*", "edit"),
+        system_machine=machines.replace("*", "system"),
         chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
         max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
         max_workers=max_workers,
         requests_per_host=requests_per_host,
-        quotas=Quotas(open_batches, daily_gigabytes * 10**9, daily_mails),
+        quotas=Quotas(open_batches, daily_gigabytes * 10**9, daily_mails, *opens),
         mail_from=env["JOBYARD_MAIL_FROM"],
         mail_to=env["JOBYARD_MAIL_TO"],
         mail_bcc=env["JOBYARD_MAIL_BCC"],
         mail_domains=_comma_separated(env["JOBYARD_MAIL_DOMAINS"].lower()),
-        mail_configuration_set=env["JOBYARD_MAIL_CONFIGURATION_SET"],
+        mail_configuration_set=env["JOBYARD_CONFIGURATION_SET"],
         report_link_days=int(env["JOBYARD_REPORT_LINK_DAYS"]),
         instance=env["JOBYARD_INSTANCE"],
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),
@@ -83,9 +85,10 @@ def wire(env: Mapping[str, str]) -> Settings:
         call_functions=_comma_separated(env["JOBYARD_CALL_FUNCTIONS"]),
         call_secrets=env["JOBYARD_CALL_SECRETS"],
         device_networks=_comma_separated(env["JOBYARD_DEVICE_NETWORKS"]),
-        user_pool=env["JOBYARD_USER_POOL"],
+        user_pool=user_pool,
         user_pool_client=people,
-        programs=dict(_id_and_name(each) for each in programs),
+        machine_clients=dict(_id_and_name(each) for each in machine_clients),
+        mfa_roles=frozenset({"admin"} if mfa == "admins" else ()),
         sign_in_url=env["JOBYARD_SIGN_IN_URL"].rstrip("/"),
         requests_table=names["requests"],
         dead_letters=env["JOBYARD_DEAD_LETTERS"],

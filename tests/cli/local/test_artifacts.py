@@ -21,24 +21,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_same_content_makes_the_same_zip(folder: Path, tmp_path: Path) -> None:
-    first = artifacts.zipped(folder)
-    again = artifacts.zipped(artifacts.copied(folder, tmp_path / "copy"))
+    first = artifacts.zip_of(folder)
+    again = artifacts.zip_of(artifacts.copy_tree(folder, tmp_path / "copy"))
 
     assert first == again
 
 
 def test_a_layer_is_below_the_folder_that_lambda_imports_from(folder: Path) -> None:
-    packed = zipfile.ZipFile(io.BytesIO(artifacts.zipped(folder, "python/")))
+    packed = zipfile.ZipFile(io.BytesIO(artifacts.zip_of(folder, "python/")))
 
     assert packed.namelist() == ["python/inner/module.py"]
 
 
 def test_a_layer_has_up_to_date_byte_code_only(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "compiled"
-    artifacts.compiled(folder, target)
+    artifacts.compile_tree(folder, target)
     (folder / "inner" / "module.py").rename(folder / "inner" / "renamed.py")
 
-    artifacts.compiled(folder, target)
+    artifacts.compile_tree(folder, target)
 
     names = {path.name.split(".")[0] for path in target.rglob("*") if path.is_file()}
     assert names == {"renamed"}
@@ -46,7 +46,7 @@ def test_a_layer_has_up_to_date_byte_code_only(folder: Path, tmp_path: Path) -> 
 
 
 def test_the_functions_have_each_template_compiled(tmp_path: Path) -> None:
-    functions = artifacts.compiled(ROOT / "functions", tmp_path / "functions")
+    functions = artifacts.compile_tree(ROOT / "functions", tmp_path / "functions")
 
     there = {path.name for path in (functions / "web" / "compiled_templates").glob("*.py")}
     assert there == {
@@ -60,15 +60,15 @@ def test_the_functions_have_each_template_compiled(tmp_path: Path) -> None:
 def test_a_package_is_kept_until_its_source_changes(folder: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     build.mkdir()
-    first = artifacts.packed(folder, build, "python/")
+    first = artifacts.code_zip(folder, build, "python/")
     (kept,) = build.glob("*.zip")
     made = kept.stat().st_mtime_ns
 
-    again = artifacts.packed(folder, build, "python/")
+    again = artifacts.code_zip(folder, build, "python/")
 
     assert (again, kept.stat().st_mtime_ns) == (first, made)
     (folder / "inner" / "module.py").write_text("NAME = 'changed'\n")
-    changed = zipfile.ZipFile(io.BytesIO(artifacts.packed(folder, build, "python/")))
+    changed = zipfile.ZipFile(io.BytesIO(artifacts.code_zip(folder, build, "python/")))
     assert changed.read("python/inner/module.py") == b"NAME = 'changed'\n"
     assert not kept.exists()
     assert len([*build.glob("*.zip")]) == 1
@@ -88,7 +88,7 @@ def test_the_vendor_layer_is_built_once(layers: Path) -> None:
 
 
 def test_a_layer_is_not_built_from_an_unpinned_version(tmp_path: Path) -> None:
-    layer = artifacts.copied(ROOT / "layers" / "vendor", tmp_path / "vendor")
+    layer = artifacts.copy_tree(ROOT / "layers" / "vendor", tmp_path / "vendor")
     (layer / "requirements.txt").write_text("pynamodb==1.0.0\n")
 
     with pytest.raises(artifacts.ArtifactError, match=r"pynamodb .* pins 1\.0\.0"):

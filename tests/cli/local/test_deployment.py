@@ -1,12 +1,13 @@
 import json
 
 from cli.local.deployment import (
-    read_template,
     with_emulated_throttling,
     with_known_conditions,
     with_plain_concurrency,
 )
 from cli.local.emulator import ROOT
+from cli.local.machine_aliases import without_machine_aliases
+from cli.local.template_file import read_template
 
 
 def test_a_map_on_the_local_stack_keeps_its_concurrency_limit() -> None:
@@ -31,7 +32,7 @@ def test_throttled_workers_are_retried_on_the_local_stack_too() -> None:
     assert [each["Next"] for each in execute["Catch"] if each["ErrorEquals"] == throttled]
 
 
-def test_the_emulator_gets_the_senders_condition_in_a_form_that_it_knows() -> None:
+def test_the_emulator_accepts_mail_without_the_condition_key_of_the_sender() -> None:
     template = read_template(ROOT)
 
     with_known_conditions(template)
@@ -41,3 +42,25 @@ def test_the_emulator_gets_the_senders_condition_in_a_form_that_it_knows() -> No
     ]
     (condition,) = (each["Condition"] for each in statements if "Condition" in each)
     assert condition == {"StringEqualsIfExists": {"ses:FromAddress": {"Ref": "MailFrom"}}}
+
+
+def test_the_emulator_gets_the_arns_of_machines_instead_of_aliases() -> None:
+    start = {"Effect": "Allow", "Action": "states:StartExecution", "Resource": {"Ref": "AMachine"}}
+    expanded = {
+        "Resources": {
+            "AMachine": {"Type": "AWS::StepFunctions::StateMachine"},
+            "AMachineVersion": {"Type": "AWS::StepFunctions::StateMachineVersion"},
+            "AMachineAliaslive": {"Type": "AWS::StepFunctions::StateMachineAlias"},
+            "Rule": {"Type": "AWS::Events::Rule", "Targets": [{"Ref": "AMachineAliaslive"}]},
+            "Role": {"Type": "AWS::IAM::Role", "Statement": [start]},
+        }
+    }
+
+    resources = without_machine_aliases(expanded)["Resources"]
+
+    assert resources.keys() == {"AMachine", "Rule", "Role"}
+    assert resources["Rule"]["Targets"] == [{"Fn::Sub": "${AMachine}:live"}]
+    assert resources["Role"]["Statement"] == [
+        start
+        | {"Resource": [{"Ref": "AMachine"}, {"Fn::Join": [":", [{"Ref": "AMachine"}, "live"]]}]}
+    ]

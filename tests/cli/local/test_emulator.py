@@ -157,6 +157,7 @@ def full(home: Path, startup_code: Path, filled_home: Path) -> Path:
     return home
 
 
+@pytest.mark.turns(2)
 def test_saving_while_loading_loses_nothing(full: Path) -> None:
     _check_content(emulator.start(full, emulator.free_port()))
     emulator.stop(full)
@@ -164,6 +165,7 @@ def test_saving_while_loading_loses_nothing(full: Path) -> None:
     _check_content(emulator.start(full, emulator.free_port()))
 
 
+@pytest.mark.turns(2)
 def test_kills_while_loading_and_saving_lose_nothing(full: Path, startup_code: Path) -> None:
     port = emulator.free_port()
     with ThreadPoolExecutor(1) as executor:
@@ -181,6 +183,7 @@ def test_kills_while_loading_and_saving_lose_nothing(full: Path, startup_code: P
     _check_content(emulator.start(full, port))
 
 
+@pytest.mark.turns(2)
 def test_a_stop_while_loading_loses_nothing(full: Path, startup_code: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         start_of_other = executor.submit(emulator.start, full, emulator.free_port())
@@ -204,6 +207,7 @@ fcntl.flock = lock_and_wait
 """
 
 
+@pytest.mark.turns(2)
 def test_an_emulator_that_starts_is_not_taken_for_the_one_before(
     home: Path, startup_code: Path
 ) -> None:
@@ -219,6 +223,7 @@ def test_an_emulator_that_starts_is_not_taken_for_the_one_before(
     assert found == started.result()
 
 
+@pytest.mark.turns(2)
 def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) -> None:
     at_once = threading.Barrier(2)
 
@@ -236,6 +241,7 @@ def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) ->
     _check_content(started)
 
 
+@pytest.mark.turns(2)
 def test_a_damaged_snapshot_loses_only_the_changes_since_the_previous_one(full: Path) -> None:
     shutil.copytree(full / snapshots.LAST, full / snapshots.PREVIOUS)
     (full / snapshots.LAST / "dynamodb.json").write_text('{"__ministack')
@@ -249,6 +255,7 @@ def test_a_damaged_snapshot_loses_only_the_changes_since_the_previous_one(full: 
     _check_content(started)
 
 
+@pytest.mark.turns(2)
 def test_if_all_snapshots_are_damaged_the_error_says_what_to_do(full: Path) -> None:
     (full / snapshots.LAST / "s3.json").write_text("")
 
@@ -256,6 +263,7 @@ def test_if_all_snapshots_are_damaged_the_error_says_what_to_do(full: Path) -> N
         emulator.start(full, emulator.free_port())
 
 
+@pytest.mark.turns(2)
 def test_the_state_of_a_later_emulator_is_refused_and_unchanged(full: Path) -> None:
     # As an older version left it, without a list of its files.
     (full / snapshots.LAST / snapshots.CHECKSUMS).unlink()
@@ -268,6 +276,7 @@ def test_the_state_of_a_later_emulator_is_refused_and_unchanged(full: Path) -> N
     assert json.loads(later.read_text())["__ministack_format__"] == 99
 
 
+@pytest.mark.turns(2)
 def test_a_full_disk_is_reported_and_loses_nothing_that_was_saved(
     full: Path, startup_code: Path
 ) -> None:

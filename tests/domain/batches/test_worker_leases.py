@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from jobyard.domain.batches.worker_leases import (
     MAX_WAITING,
-    WAIT_FOR,
+    REQUEST_EXPIRES,
+    TIME_SLICE,
     WORKERS_LEASED_FOR,
-    YIELD_AFTER,
     WorkerLease,
     leased,
     must_yield,
@@ -100,13 +100,13 @@ def test_after_its_slice_a_batch_yields_to_one_that_waits_and_they_take_turns() 
     assert [stack.ask("a", 1), stack.ask("b", 1)] == [1, 0]
     assert not stack.yields("a")
 
-    stack.at += YIELD_AFTER.total_seconds()
+    stack.at += TIME_SLICE.total_seconds()
     assert stack.ask("b", 1) == 0
     assert stack.yields("a")
     assert stack.ask("a", 1) == 0  # it waits behind the other one
     assert stack.ask("b", 1) == 1
     assert not stack.yields("b")
-    stack.at += YIELD_AFTER.total_seconds()
+    stack.at += TIME_SLICE.total_seconds()
     assert stack.ask("a", 1) == 0
     assert stack.yields("b")
 
@@ -117,7 +117,7 @@ def test_a_batch_yields_what_the_reserve_lacks() -> None:
     stack.ask("b", 1, "books")
     assert not stack.yields("a")
 
-    stack.at += YIELD_AFTER.total_seconds()
+    stack.at += TIME_SLICE.total_seconds()
 
     assert stack.yields("a")
     assert not stack.yields("b")
@@ -159,7 +159,7 @@ def test_another_request_while_it_waits_keeps_its_place_without_a_write_each_tim
     stack.ask("b", 1)
     assert stack.leases == before
 
-    stack.at += WAIT_FOR.total_seconds() / 2
+    stack.at += REQUEST_EXPIRES.total_seconds() / 2
     stack.ask("b", 1)
     assert stack.leases["b"].since == before["b"].since
     assert stack.leases["b"].until > before["b"].until

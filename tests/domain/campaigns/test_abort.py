@@ -13,7 +13,15 @@ from jobyard.domain.campaigns.abort import (
     count_outcomes,
 )
 from jobyard.domain.errors import InvalidCampaign
-from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import (
+    PART,
+    WAITED,
+    Attempt,
+    JobAddress,
+    JobRecord,
+    JobState,
+    new_job,
+)
 from tests.domain.campaigns.schedules import instant
 
 NOW = instant("2026-11-25T10:00")
@@ -82,6 +90,27 @@ def test_after_a_release_only_later_attempts_count() -> None:
 
     assert counts == OutcomeCounts(1, 1, 1)
     assert counts + counts == OutcomeCounts(2, 2, 2)
+
+
+@pytest.mark.parametrize("code", [PART, WAITED])
+def test_a_failure_does_not_count_once_another_attempt_has_begun(code: str) -> None:
+    failed = task(JobState.SCHEDULED, "VERIFY_FAILED")
+    began = Attempt(NOW + 2 * MINUTE, NOW + 3 * MINUTE, "upload", code)
+    continues = replace(failed, attempts=(*failed.attempts, began))
+    running = replace(continues, state=JobState.RUNNING, at=NOW + 4 * MINUTE)
+
+    for since in (None, NOW + MINUTE):
+        assert count_outcomes([continues, running], since) == OutcomeCounts(2)
+
+
+def test_an_attempt_that_began_before_a_release_does_not_count() -> None:
+    part = Attempt(NOW, NOW + MINUTE, "upload", PART)
+    failed = task(JobState.SCHEDULED, "VERIFY_FAILED")
+    last = Attempt(NOW + 2 * MINUTE, NOW + 3 * MINUTE, "verify", "VERIFY_FAILED")
+    ended = replace(failed, attempts=(part, part, last))
+
+    assert count_outcomes([ended], NOW) == OutcomeCounts(1, 1, 1)
+    assert count_outcomes([ended], NOW + MINUTE) == OutcomeCounts()
 
 
 def test_an_abort_rule_reads_back_from_its_document() -> None:

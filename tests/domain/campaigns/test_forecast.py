@@ -35,13 +35,14 @@ def forecast(tasks: int, after_min: float = 0, **fields: Any) -> CampaignForecas
     ("tasks", "fields", "words"),
     [
         (1240, NIGHTS | {"rollout": {"per_minute": 50}},
-         "1,240 targets at 50 a minute need 25 min; 3 windows give 357"),
-        (1, AT_ONCE, "1 target at 100 a minute needs 1 min; 1 window gives 30"),
+         "1,240 targets at 50 a minute need 25 min; 3 windows give 357 min"),
+        (1, AT_ONCE, "1 target at 100 a minute needs 1 min; 1 window gives 30 min"),
         (9000, AT_ONCE | {"rollout": {"per_minute": 50}},
          "9,000 targets at 50 a minute: 1 window gives 30 min, too little"),
         (500, AT_ONCE | {"rollout": {"per_minute": 50, "factor": 2, "every": 50}, "at_once": 1000},
-         "500 targets at 50 a minute, growing, need 3 min; 1 window gives 30"),
-        (60, AT_ONCE | {"at_once": 5}, "60 targets at 5 a minute need 12 min; 1 window gives 30"),
+         "500 targets at 50 a minute, growing, need 3 min; 1 window gives 30 min"),
+        (60, AT_ONCE | {"at_once": 5},
+         "60 targets at 5 a minute need 12 min; 1 window gives 30 min"),
     ],
 )  # fmt: skip
 def test_a_forecast_says_how_much_time_is_needed_and_there(
@@ -105,7 +106,8 @@ def test_a_forecast_grows_with_what_has_succeeded() -> None:
     found = forecast_of(rules, openings, 40, CREATED, succeeded=100)
 
     assert (
-        found.description() == "40 targets at 40 a minute, growing, need 1 min; 1 window gives 30"
+        found.description()
+        == "40 targets at 40 a minute, growing, need 1 min; 1 window gives 30 min"
     )
 
 

@@ -281,6 +281,15 @@ def test_case_15_a_busy_device_is_no_attempt() -> None:
     assert timeline.state == "succeeded"
 
 
+def test_a_busy_device_uses_no_grant() -> None:
+    busy = bad("DEVICE_BUSY", retry_after_s=20)
+    one_a_minute = AT_ONCE | {"rollout": {"per_minute": 1}}
+    timeline = run(one_a_minute, {"A": [busy, ok()], "B": [ok()], "C": [ok()]})
+
+    began = [f"{each.attempts[0].started_at:%H:%M:%S}" for each in timeline.tasks]
+    assert began == ["10:00:20", "10:01:00", "10:02:00"]
+
+
 def test_case_17_one_that_hangs_does_not_keep_the_others() -> None:
     """mikr#56"""
     timeline = run(ALL_DAY, {"hangs": [{"takes_s": None}]} | many(9, ok(20)))

@@ -35,7 +35,7 @@ def test_windows_attempts_and_pauses_are_drawn() -> None:
     assert text.splitlines()[:3] == [
         "On Friday from 22:00 to 02:00, 25 November 2026 to 30 November 2026 (Europe/Zurich)",
         "Partially Succeeded at 2026-12-01 00:00:00 Europe/Zurich: 1 of 2 tasks succeeded",
-        "Forecast: 2 targets at 100 a minute need 1 min; 1 window gives 240",
+        "Forecast: 2 targets at 100 a minute need 1 min; 1 window gives 240 min",
     ]
     drawn = lines(timeline)
     assert drawn["window"] == "#" * 64

@@ -12,19 +12,19 @@ from jobyard.domain.datasets.base_format import (
     CHUNK_BYTES,
     CHUNK_FEATURES,
     ID_BLOCK,
-    NOWHERE,
+    NO_LOCATION_KEY,
     SEGMENT_CHUNKS,
     BaseIndex,
-    FeaturePlace,
+    ChunkLocation,
     SegmentBuilder,
     chunks_of,
     curve_key,
     features_in_chunk,
     id_blocks,
     ids_in,
+    keyed_line,
     lines_in,
     parse_feature,
-    place,
     with_segments,
 )
 from jobyard.domain.datasets.extent import Box, boxes_of
@@ -43,7 +43,7 @@ class Packed:
         builder = SegmentBuilder()
         self.files: dict[str, bytes] = {}
         entries = []
-        chunks = [*chunks_of(sorted(map(place, features)))]
+        chunks = [*chunks_of(sorted(map(keyed_line, features)))]
         for start in range(0, len(chunks), SEGMENT_CHUNKS):
             file = f"s{builder.number}"
             for chunk in chunks[start : start + SEGMENT_CHUNKS]:
@@ -54,8 +54,8 @@ class Packed:
         blocks = [*id_blocks(sorted(entries))]
         self.files["ids"] = b"".join(each for _, each in blocks)
         index = BaseIndex(tuple(builder.segments), "ids", tuple(each for each, _ in blocks))
-        self.index_bytes = index.content()
-        self.index = BaseIndex.of_content(self.index_bytes)
+        self.index_bytes = index.to_bytes()
+        self.index = BaseIndex.from_bytes(self.index_bytes)
 
     def find(self, feature_id: str) -> Feature | None:
         """A look-up: the index is at hand, two ranges are read."""
@@ -65,9 +65,9 @@ class Packed:
             return None
         return next(each for each in self.chunk(at) if each.feature_id == feature_id)
 
-    def chunk(self, at: FeaturePlace) -> list[Feature]:
+    def chunk(self, at: ChunkLocation) -> list[Feature]:
         """The features of a chunk."""
-        file, start, end = self.index.bytes_of(at)
+        file, start, end = self.index.byte_range_of(at)
         return features_in_chunk(self.files[file][start:end])
 
     def near(self, box: Box) -> set[str]:
@@ -90,8 +90,8 @@ def test_segments_have_64_chunks_of_250_features(world: Packed) -> None:
     segments = world.index.segments
 
     assert [len(each.chunks) for each in segments] == [SEGMENT_CHUNKS, SEGMENT_CHUNKS, 33]
-    assert segments[0].chunks[0].features == CHUNK_FEATURES
-    assert world.index.features == 40_001
+    assert segments[0].chunks[0].feature_count == CHUNK_FEATURES
+    assert world.index.feature_count == 40_001
     assert world.index.next_number == 3
     assert len(world.index.id_blocks) == -(-40_001 // ID_BLOCK)
 
@@ -113,7 +113,7 @@ def test_what_is_in_a_box_is_in_few_chunks(world: Packed) -> None:
         each.feature_id
         for data in (world.files[segment.file] for segment in world.index.segments)
         for each in features_in_chunk(data)
-        if any(own.meets(box) for own in boxes_of(each.geometry))
+        if any(own.intersects(box) for own in boxes_of(each.geometry))
     }
 
     assert inside <= near
@@ -134,14 +134,14 @@ def test_the_curve_passes_all_cells_from_one_to_a_neighbour() -> None:
     for number, after in pairwise(range(256)):
         (x1, y1), (x2, y2) = cells[number], cells[after]
         assert abs(x1 - x2) + abs(y1 - y2) == 1
-    assert curve_key((Box(180, 90, 180, 90),)) < NOWHERE == curve_key(())
+    assert curve_key((Box(180, 90, 180, 90),)) < NO_LOCATION_KEY == curve_key(())
 
 
 def test_a_chunk_is_bounded_in_bytes_too() -> None:
     large = [point(str(n), 0, 0, text="x" * (CHUNK_BYTES // 3)) for n in range(5)]
     huge = point("huge", 0, 0, text="x" * 2 * CHUNK_BYTES)
 
-    chunks = [*chunks_of(map(place, [*large, huge]))]
+    chunks = [*chunks_of(map(keyed_line, [*large, huge]))]
 
     assert [each.feature_ids for each in chunks] == [["0", "1"], ["2", "3"], ["4"], ["huge"]]
 
@@ -181,16 +181,16 @@ def test_features_are_read_as_they_were_packed(features: list[Feature]) -> None:
         assert found is not None
         assert value_key(found.document()) == value_key(each.document())  # null is not missing
         assert all(each.feature_id in packed.near(box) for box in boxes_of(each.geometry))
-    assert packed.index.features == len(features)
-    assert BaseIndex.of_content(packed.index_bytes).content() == packed.index_bytes
+    assert packed.index.feature_count == len(features)
+    assert BaseIndex.from_bytes(packed.index_bytes).to_bytes() == packed.index_bytes
 
 
 def test_a_line_of_a_feature_is_geojson() -> None:
-    line = place(point("é\u2028", 1, 2, name="a\nb")).line
+    line = keyed_line(point("é\u2028", 1, 2, name="a\nb")).line
 
     assert line.count(b"\n") == 1
     assert parse_feature(line).document()["type"] == "Feature"
-    assert lines_in(next(chunks_of([place(point("1", 1, 2))])).data) == [
+    assert lines_in(next(chunks_of([keyed_line(point("1", 1, 2))])).data) == [
         b'{"type":"Feature","id":"1","geometry":{"type":"Point","coordinates":[1,2]},"properties":{}}\n'
     ]
 
@@ -198,9 +198,9 @@ def test_a_line_of_a_feature_is_geojson() -> None:
 def test_replaced_segments_keep_the_order_of_the_curve(world: Packed) -> None:
     first, middle, last = world.index.segments
     builder = SegmentBuilder(world.index.next_number)
-    moved = [place(point(f"new-{n}", 0, 0)) for n in range(2)]
+    moved = [keyed_line(point(f"new-{n}", 0, 0)) for n in range(2)]
     for chunk in chunks_of(moved):
-        assert builder.add(chunk) == FeaturePlace(3, 0)
+        assert builder.add(chunk) == ChunkLocation(3, 0)
     builder.close("new")
     builder.close("nothing is in it")
 
@@ -211,7 +211,7 @@ def test_replaced_segments_keep_the_order_of_the_curve(world: Packed) -> None:
         each.first_key for each in index.segments
     )
     assert index.segment_at(moved[0].key) == builder.segments[0]
-    assert index.bytes_of(FeaturePlace(3, 0))[0] == "new"
+    assert index.byte_range_of(ChunkLocation(3, 0))[0] == "new"
     assert index.segment_at(0) == index.segments[0]
     assert BaseIndex((), "ids", ()).segment_at(0) is None
     assert BaseIndex((), "ids", ()).boxes == ()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS, is_id
+from jobyard.domain.datasets.feature import MAX_ID_LETTERS, is_id
 from jobyard.domain.edits.new_ids import new_ids_for
 from jobyard.domain.errors import BadRequest
 

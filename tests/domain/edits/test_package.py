@@ -56,6 +56,7 @@ def test_the_same_files_give_the_same_package_whose_checksums_hold() -> None:
     archive = zipfile.ZipFile(io.BytesIO(written()))
 
     assert written() == written()
+    assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     lines = archive.read(CHECKSUMS_FILE).decode().splitlines()
     assert lines == [
         f"{sha256(archive.read(name)).hexdigest()}  {name}" for name in (FEATURES_FILE, "job.json")
@@ -81,7 +82,7 @@ def test_the_name_of_an_attachment_leads_nowhere_else(filename: str, name: str) 
 
 
 def test_an_upload_for_another_job_is_refused_and_names_both() -> None:
-    """QField#6668."""
+    """A client may upload a package of another project: opengisch/QField issue 6668."""
     package = Package(package_id_of("e1", 2, 1), "key", "", 1)
 
     with pytest.raises(BadRequest, match=r"of job e2, not of e1"):
@@ -138,6 +139,6 @@ LINK = (stat.S_IFLNK | 0o777) << 16
     ],
 )
 def test_a_hostile_zip_is_refused(make: Callable[[], bytes], message: str) -> None:
-    """wrf_hydro#16, and other ways to write elsewhere or to fill a disk."""
+    """Ways to write elsewhere or to fill a disk."""
     with pytest.raises(BadRequest, match=message):
         read(make())

@@ -2,7 +2,7 @@
 
 import json
 
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
+from jobyard.domain.datasets.feature import MAX_ID_LETTERS
 from jobyard.domain.edits.upload import UploadCheck, upload_finding
 from jobyard.domain.edits.upload_report import (
     MAX_GIVEN_IDS,

@@ -156,6 +156,7 @@ def hold_to_growth(filename: str, text: Callable[[int], str]) -> None:
     assert max(by_line.values(), default=0) <= 20
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("place", PLACES)
 def test_work_and_findings_grow_no_faster_than_bytes(place: str) -> None:
     for unit in UNITS:
@@ -214,6 +215,7 @@ def spelled(number: int) -> str:
     return "".join("aA"[number >> bit & 1] for bit in range(12))
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("case", NUMBERED)
 def test_work_for_what_is_never_the_same_grows_no_faster_than_bytes(case: str) -> None:
     hold_to_growth(*NUMBERED[case])

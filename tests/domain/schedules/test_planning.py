@@ -1,5 +1,5 @@
-"""For any rule, policy and time: each time of a schedule is decided once, in order, and no job runs
-that may not run at once."""
+"""For any rule, policy and time: each time of a schedule is decided once, in order, and the overlap
+policy is never violated."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -85,7 +85,7 @@ def schedule_of(rule: dict[str, object], policy: Policy = Policy()) -> Schedule:
     )
 
 
-def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule:
+def after_success(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule:
     """The schedule after a run has succeeded."""
     job = JobRecord(
         schedule.job_address(run.scheduled_for),
@@ -118,11 +118,11 @@ def test_each_time_is_decided_once_and_in_order(
     rule: dict[str, object],
     policy: Policy,
     calendar: Calendar | None,
-    looks: list[tuple[int, bool]],
+    ticks: list[tuple[int, bool]],
 ) -> None:
     schedule = schedule_of(rule, policy)
     now, made = START, []
-    for minutes, runs_end in looks:
+    for minutes, runs_end in ticks:
         now += timedelta(minutes=minutes)
         while schedule.next_at and schedule.next_at <= now:
             decision = plan(schedule, calendar, now, CLOCK)
@@ -139,7 +139,7 @@ def test_each_time_is_decided_once_and_in_order(
         assert len(schedule.active) <= MAX_ACTIVE_RUNS
         assert schedule.queued_for is None or schedule.active
         while runs_end and schedule.active:
-            schedule = run_to_the_end(schedule, schedule.active[0], now)
+            schedule = after_success(schedule, schedule.active[0], now)
 
     end = schedule.next_at or datetime.max.replace(tzinfo=UTC)
     expected = [*takewhile(lambda at: at < end, rule_times_from(schedule.rule, START))]
@@ -153,7 +153,7 @@ def test_each_time_is_decided_once_and_in_order(
         )
         late = each.decided_at - each.scheduled_for
         if each.trigger is Trigger.CATCH_UP:
-            assert GRACE_PERIOD < late <= timedelta(hours=policy.catch_up.max_age_h)
+            assert GRACE_PERIOD < late < timedelta(hours=policy.catch_up.max_age_h)
             assert policy.catch_up.runs is not MissedPolicy.NONE
 
 

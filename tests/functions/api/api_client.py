@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from api.application import whole_app
 from api.openapi.spec import openapi_document
-from jobyard.domain.programs import is_program_name
+from jobyard.domain.machine_clients import is_machine_client_name
 from tests.people import sub_of
 
 NOW = datetime(2026, 11, 20, 10, 34, 56, tzinfo=UTC)
@@ -76,8 +76,8 @@ def event(
     """A recorded event with another request. The person is named like the role, unless there is a
     `name`; the id follows from the name, unless there is a `sub`.
 
-    `role` "" is a person without one, "nobody" a request without a token, "program:ROLE" the
-    deployment's program with that role. A body that is text is sent as it is.
+    `role` "" is a person without one, "nobody" a request without a token, "client:ROLE" the
+    deployment's machine client with that role. A body that is text is sent as it is.
     """
     made: dict[str, Any] = deepcopy(_recorded("get" if method == "GET" else "put"))
     made["rawPath"] = made["requestContext"]["http"]["path"] = f"/api{path}"
@@ -90,8 +90,8 @@ def event(
     claims = made["requestContext"]["authorizer"]["jwt"]["claims"]
     claims["username"], claims["cognito:groups"] = name or role or "none", f"[{groups or role}]"
     claims["sub"] = sub or sub_of(claims["username"])
-    if is_program_name(role):
-        scope = role.replace("program:", "jobyard/")
+    if is_machine_client_name(role):
+        scope = role.replace("client:", "jobyard/")
         claims |= {"sub": "nightly-id", "client_id": "nightly-id", "scope": scope}
         del claims["username"], claims["cognito:groups"]
     if role == "nobody":

@@ -26,6 +26,7 @@ from jobyard.domain.jobs.job import (
     new_job,
 )
 from jobyard.domain.lifecycle import Cause
+from jobyard.domain.webhooks import webhook_id, webhook_seq
 from jobyard.services.batches import rows
 from jobyard.store import batches, jobs, reports
 from tests.functions.api.api_client import NOW
@@ -184,6 +185,20 @@ def a_report_of(campaign_id: str, seq: int = 1, **changes: Any) -> Report:
         delivery=Delivery(DeliveryState.DELIVERED, HOUR_AGO, "m-1"),
     )
     return reports.put_new(replace(report, **changes))
+
+
+def a_delivery(origin_id: str, webhook: str) -> str:
+    """A webhook delivery that has failed. Returns its id."""
+    report = a_report_of(
+        origin_id,
+        webhook_seq(1, 0),
+        kind=ReportKind.WEBHOOK,
+        subject=f"batch.ended.v1 to {webhook}",
+        files={},
+        webhook=webhook,
+        delivery=Delivery(DeliveryState.FAILED, HOUR_AGO, error="it answered 503", tries=10),
+    )
+    return webhook_id(report.batch_id, report.seq)
 
 
 def executions(machine: str) -> list[str]:

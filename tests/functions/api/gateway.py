@@ -14,13 +14,17 @@ _TEXT = ("text/", "application/json", "application/javascript", "application/xml
 
 
 class Gateway:
-    """A WSGI application in front of the function. A caller's token is the name of a role."""
+    """A WSGI application in front of the function. A caller's token is the name of a role, which is
+    the person's too, unless another name follows: "depositor stranger". `path` is the last one."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self.path = ""
 
     def __call__(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
-        answer = self._api.send(event_of(environ))
+        sent = event_of(environ)
+        self.path = sent["rawPath"]
+        answer = self._api.send(sent)
         status = HTTPStatus(answer.status)
         start(f"{status.value} {status.phrase}", list(answer.headers.items()))
         return [answer.text.encode()]
@@ -38,8 +42,8 @@ def event_of(environ: Environ) -> dict[str, Any]:
     if environ.get("CONTENT_TYPE"):
         headers["content-type"] = environ["CONTENT_TYPE"]
     path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-    role = headers.pop("authorization").removeprefix("Bearer ")
-    sent = event(environ["REQUEST_METHOD"], path.removeprefix("/api"), role=role)
+    role, _, name = headers.pop("authorization").removeprefix("Bearer ").partition(" ")
+    sent = event(environ["REQUEST_METHOD"], path.removeprefix("/api"), role=role, name=name)
     sent["headers"] |= headers
     sent["rawQueryString"] = environ["QUERY_STRING"]
     parameters: dict[str, str] = {}

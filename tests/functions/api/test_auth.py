@@ -1,4 +1,4 @@
-"""From a token's claims to a person or a program."""
+"""From a token's claims to a person or a machine client."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import pytest
 
 from api.auth import actor_of as any_actor_of
 from gateway.errors import Unauthenticated
-from jobyard.domain.programs import PROGRAM_ROLES
+from jobyard.domain.machine_clients import MACHINE_CLIENT_ROLES
 from jobyard.services.context import Actor
 
 SUB = "52fbd64e-9749-47f9-869d-ab14df2960a0"
-PROGRAM = {
+MACHINE_CLIENT = {
     "token_use": "access",
     "sub": "k5x",
     "client_id": "k5x",
@@ -25,7 +25,7 @@ CLAIMS = {
 
 
 def actor_of(claims: dict[str, Any]) -> Actor:
-    """The actor of a deployment with one program."""
+    """The actor of a deployment with one machine client."""
     return any_actor_of(claims, {"k5x": "nightly"})
 
 
@@ -64,15 +64,15 @@ def test_a_person_without_groups_has_no_role() -> None:
     [
         ("jobyard/depositor", {"depositor"}),
         ("jobyard/depositor jobyard/viewer", {"depositor", "viewer"}),
-        (" ".join(f"jobyard/{role}" for role in PROGRAM_ROLES), set(PROGRAM_ROLES)),
+        (" ".join(f"jobyard/{role}" for role in MACHINE_CLIENT_ROLES), set(MACHINE_CLIENT_ROLES)),
         ("", set()),
         ("admin aws.cognito.signin.user.admin other/admin xjobyard/admin", set()),
         ("jobyard/worker jobyard/reviewer jobyard/machine jobyard/ jobyard/admin/", set()),
     ],
 )
-def test_the_roles_of_a_program_are_those_of_its_scopes(scope: str, roles: set[str]) -> None:
-    assert actor_of(PROGRAM | {"scope": scope}) == Actor(
-        "client:k5x", "program:nightly", frozenset(roles)
+def test_the_roles_of_a_machine_client_are_those_of_its_scopes(scope: str, roles: set[str]) -> None:
+    assert actor_of(MACHINE_CLIENT | {"scope": scope}) == Actor(
+        "client:k5x", "client:nightly", frozenset(roles)
     )
 
 
@@ -88,17 +88,17 @@ def test_the_roles_of_a_program_are_those_of_its_scopes(scope: str, roles: set[s
         CLAIMS | {"sub": "s3"},
         CLAIMS | {"sub": f"{SUB}\n"},
         {name: value for name, value in CLAIMS.items() if name != "sub"},
-        # Of another client, of another kind, or a person's and a program's at once.
-        PROGRAM | {"client_id": "pages", "sub": "pages"},
-        PROGRAM | {"client_id": ""},
-        PROGRAM | {"token_use": "id"},
-        PROGRAM | {"sub": SUB},
-        PROGRAM | {"cognito:groups": "[admin]"},
-        PROGRAM | {"username": "an-operator"},
-        PROGRAM | {"username": ""},
-        PROGRAM | CLAIMS,
-        CLAIMS | {"username": "program:nightly"},
-        {name: value for name, value in PROGRAM.items() if name != "sub"},
+        # Of another client, of another kind, or a person's and a machine client's at once.
+        MACHINE_CLIENT | {"client_id": "pages", "sub": "pages"},
+        MACHINE_CLIENT | {"client_id": ""},
+        MACHINE_CLIENT | {"token_use": "id"},
+        MACHINE_CLIENT | {"sub": SUB},
+        MACHINE_CLIENT | {"cognito:groups": "[admin]"},
+        MACHINE_CLIENT | {"username": "an-operator"},
+        MACHINE_CLIENT | {"username": ""},
+        MACHINE_CLIENT | CLAIMS,
+        CLAIMS | {"username": "client:nightly"},
+        {name: value for name, value in MACHINE_CLIENT.items() if name != "sub"},
     ],
 )
 def test_claims_without_an_access_token_of_a_person_are_refused(claims: dict[str, str]) -> None:

@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from jobyard.domain.arks import object_id_of
 from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.edits.child import FailureType
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, OverlapPolicy, Policy
+from jobyard.services.datasets.context import DatasetContext
 from jobyard.store import schedules as store
 from tests.functions.api.api_client import NOW, Api, described
-from tests.functions.api.batch_records import a_batch, a_job, a_report_of
+from tests.functions.api.batch_records import a_batch, a_delivery, a_job, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.gateway import Gateway
+from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule, minute, work
-from tests.services.edits.edit_records import a_dataset, a_stored_job, a_team, member
+from tests.services.datasets.datasets import make_dataset, point
+from tests.services.edits.edit_records import (
+    a_dataset,
+    a_stored_child,
+    a_stored_job,
+    a_team,
+    member,
+)
 from tests.tables import contents, put_back
 
 if TYPE_CHECKING:
@@ -52,8 +63,8 @@ def made() -> dict[str, Any]:
 @pytest.fixture
 def there(gateway: Gateway, api: Api, made: dict[str, Any]) -> Mapping[str, list[str]]:
     """Existing ids by path parameter: batches and jobs in every state, schedules and their jobs, a
-    hold, a calendar, campaigns and their tasks, edit jobs. Created once, and restored for each
-    test."""
+    hold, a calendar, campaigns and their tasks, edit jobs and their children, objects. Created
+    once, and restored for each test."""
     if not made:
         made |= {"names": _make_everything(api), "contents": contents(), "at": api.now}
     put_back(made["contents"])
@@ -69,9 +80,12 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     retry = api.post(path, {"reason": "again"}).json["operation_id"]
     api.request("PUT", "/holds/collection:maps", body={"reason": "wait"})
     why = {"reason": "because"}
-    api.request("PUT", "/calendars/holidays", body=why)
-    hook = {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **why}
-    api.request("PUT", "/webhooks/ours", body=hook)
+    api.request("PUT", "/calendars/holidays", body=why | CALENDAR)
+    arks = ["ark:/99999/fuzzed", "ark:/99999/closed"]
+    for ark in arks:
+        a_version(ark)
+    hook = {"name": "ours", "url": "https://hooks.example.org/", "events": ["batch.ended.v1"]}
+    api.post("/webhooks", hook | why)
     schedules = [
         a_schedule(),
         minute(a_schedule(_HOURLY, since=NOW - timedelta(hours=3))),
@@ -95,8 +109,13 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     an_ended_campaign(campaigns[1])
     a_report_of(campaigns[1])
     a_team("north", member("worker"), member("reviewer", worker=False, reviewer=True))
+    from api.handler import CONTEXT
+
+    context = DatasetContext(CONTEXT.settings, CONTEXT.s3, api.tick)
+    make_dataset("counties", [point("1", 0), point("a/b", 1)], context)
     a_dataset(border={})
     edits = [a_stored_job(), a_stored_job("allocated"), a_stored_job("downloaded", "worker")]
+    children = [a_stored_child(each) for each in FailureType]
     return {
         "batch_id": [batch.batch_id for batch in (*batches, repaired)],
         "job_id": [
@@ -104,7 +123,10 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
             *(place.job_id for place in of_schedules),
             *(f"{campaign_id}.0.0" for campaign_id in campaigns),
             *(each.edit_id for each in edits for _ in jobs),  # most of these routes are theirs
+            *(each.child_id for each in children for _ in range(3)),
         ],
+        "object_id": [*map(object_id_of, arks)],
+        "number": ["1"],
         "campaign_id": campaigns,
         "dataset": ["counties"],
         "edit_type": ["border"],
@@ -112,12 +134,14 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
         "schedule_id": [each.schedule_id for each in (*schedules, suspended)],
         "calendar": ["holidays"],
         "webhook": ["ours"],
+        "delivery_id": [a_delivery(repaired.batch_id, "ours")],
         "collection": ["maps", "books"],
         "operation_id": [retry],
         "scope": ["collection:maps", "type:deposit", "everything"],
     }
 
 
+CALENDAR = {"exclude": ["2026-12-24..2027-01-01"], "include": ["mon,tue,wed 19:00-06:00"]}
 _HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-01-01"}
 _REACHED = [state.value for state in BatchState if state is not BatchState.COMPLETED]
 _JOBS = ["scheduled", "held", "running", "succeeded", "failed", "cancelled", "deleted"]
@@ -136,7 +160,7 @@ def sampling(everything: bool, turn: int) -> Sampling:
     return Sampling(300 if everything else 10, turn)
 
 
-@pytest.mark.turns(3)
+@pytest.mark.turns(6)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_request_as_described_is_answered_as_described(
     name: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling
@@ -144,7 +168,7 @@ def test_a_request_as_described_is_answered_as_described(
     _ask(gateway, name, "positive", there, sampling)
 
 
-@pytest.mark.turns(3)
+@pytest.mark.turns(6)
 @pytest.mark.parametrize("name", TAKING)
 def test_a_request_that_is_not_as_described_is_refused_as_described(
     name: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling

@@ -10,12 +10,19 @@ from jobyard.domain.access import ROLES, roles_for
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
-from jobyard.domain.programs import PROGRAM_ROLES
+from jobyard.domain.machine_clients import MACHINE_CLIENT_ROLES
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.store import collections, holds, operations
 from jobyard.store import schedules as stored_schedules
 from tests.functions.api.api_client import NOW, Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, a_report_of
+from tests.functions.api.batch_records import (
+    HOUR_AGO,
+    a_batch,
+    a_delivery,
+    a_job,
+    a_report,
+    a_report_of,
+)
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import DAILY, a_schedule, wanted, work
@@ -30,9 +37,9 @@ EVERYONE = {*ROLES, ""}  # "" is somebody without a role
 READERS = {"viewer", "operator", "admin"}
 OPERATORS = {"operator", "admin"}
 
-# Requests about somebody else's batch, who may send them, and the status for everyone else.
-# A depositor gets 404.
-FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
+# Requests about somebody else's batch, who may send them, and the status for readers who may not.
+# Roles that cannot read batches get 404.
+ON_OTHERS_BATCHES: list[tuple[str, str, Any, str, set[str], int]] = [
     ("GET", "/batches/{batch}", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/jobs", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/jobs.csv", None, "processing", READERS, 404),
@@ -69,7 +76,9 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
 
 
 def prepared_batch(state: str, submitter: str = "somebody else") -> str:
-    """A batch with a failed, a held and a scheduled job, and a retry."""
+    """A batch in `state`. Held: no jobs. Failed: a failed job and two reports. Processing: also a
+    held job and a requeue operation.
+    """
     whose = {"submitter": submitter, "submitter_sub": sub_of(submitter)}
     if state == "held":  # held before its manifest was read, so it has no jobs
         return a_batch(state, **whose).batch_id
@@ -89,7 +98,9 @@ def prepared_batch(state: str, submitter: str = "somebody else") -> str:
     return batch.batch_id
 
 
-@pytest.mark.parametrize(("method", "path", "body", "state", "allowed", "otherwise"), FOREIGN)
+@pytest.mark.parametrize(
+    ("method", "path", "body", "state", "allowed", "otherwise"), ON_OTHERS_BATCHES
+)
 def test_a_role_may_do_with_others_batches_what_the_table_says(
     api: Api,
     method: str,
@@ -153,11 +164,11 @@ def test_a_role_may_do_what_the_table_says(
     assert refused == EVERYONE - allowed
 
 
-@pytest.mark.parametrize("role", [*PROGRAM_ROLES, "worker", "none"])
-def test_a_program_may_do_what_its_scopes_allow(api: Api, role: str) -> None:
+@pytest.mark.parametrize("role", [*MACHINE_CLIENT_ROLES, "worker", "none"])
+def test_a_machine_client_may_do_what_its_scopes_allow(api: Api, role: str) -> None:
     """As a person of that role, but for what belongs to people."""
-    shown = api.get("/me", role=f"program:{role}").json
-    person = role if role in PROGRAM_ROLES else ""
+    shown = api.get("/me", role=f"client:{role}").json
+    person = role if role in MACHINE_CLIENT_ROLES else ""
     requests = [
         ("GET", "/batches", None),
         ("GET", "/alarms", None),
@@ -168,35 +179,36 @@ def test_a_program_may_do_what_its_scopes_allow(api: Api, role: str) -> None:
     ]
 
     for method, path, body in requests:
-        program = api.request(method, path, role=f"program:{role}", body=body)
-        assert (program.status >= 400) is (
+        client = api.request(method, path, role=f"client:{role}", body=body)
+        assert (client.status >= 400) is (
             api.request(method, path, role=person, body=body).status in {403, 404}
         ), (method, path)
-    assert shown == {"name": "program:nightly", "roles": [person] if person else []}
+    assert shown == {"name": "client:nightly", "roles": [person] if person else []}
 
 
-def test_what_a_program_does_has_its_name(api: Api) -> None:
-    api.request("PUT", "/holds/everything", role="program:operator", body=WHY)
+def test_what_a_machine_client_does_has_its_name(api: Api) -> None:
+    api.request("PUT", "/holds/everything", role="client:operator", body=WHY)
 
-    assert api.get("/holds/everything").json["owner"] == "program:nightly"
-    assert api.get("/activity").json["items"][0]["actor"] == "program:nightly"
+    assert api.get("/holds/everything").json["owner"] == "client:nightly"
+    assert api.get("/activity").json["items"][0]["actor"] == "client:nightly"
 
 
-def test_a_program_deposits_where_it_is_allowed(api: Api) -> None:
+def test_a_machine_client_deposits_where_it_is_allowed(api: Api) -> None:
     collections.put(replace(an_open_collection("closed"), groups=frozenset()))
     wanted = {"collection": "closed", "filename": "may.checkm", "notify": []}
-    refused = api.post("/batches", wanted, role="program:depositor")
-    allowed = api.post("/collections/closed/allow", {**WHY, "people": ["program:nightly"]})
-    unknown = api.post("/collections/closed/allow", {**WHY, "people": ["program:other"]})
-    accepted = api.post("/batches", wanted, role="program:depositor")
+    refused = api.post("/batches", wanted, role="client:depositor")
+    allowed = api.post("/collections/closed/allow", {**WHY, "people": ["client:nightly"]})
+    unknown = api.post("/collections/closed/allow", {**WHY, "people": ["client:other"]})
+    accepted = api.post("/batches", wanted, role="client:depositor")
     batch = accepted.json["batch_id"]
 
     assert (refused.status, allowed.status, unknown.status, accepted.status) == (404, 200, 400, 201)
-    assert api.get(f"/batches/{batch}", role="program:depositor").status == 200
+    assert api.get(f"/batches/{batch}", role="client:depositor").status == 200
     assert api.get(f"/batches/{batch}", role="depositor").status == 404
 
 
 HOOK = {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **WHY}
+NEW_HOOK = HOOK | {"name": "theirs"}
 # Requests about schedules, their jobs, calendars and webhooks: only for admin.
 OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("POST", "/schedules/preview", {"rule": DAILY}),
@@ -220,7 +232,13 @@ OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("POST", "/jobs/{job}/cancel", WHY),
     ("GET", "/webhooks", None),
     ("GET", "/webhooks/ours", None),
-    ("PUT", "/webhooks/ours", HOOK),
+    ("POST", "/webhooks", NEW_HOOK),
+    ("PATCH", "/webhooks/ours", HOOK),
+    ("POST", "/webhooks/ours/rotate_secret", WHY),
+    ("POST", "/webhooks/ours/disable", WHY),
+    ("POST", "/webhooks/ours/enable", WHY),
+    ("GET", "/webhooks/ours/deliveries", None),
+    ("POST", "/webhooks/ours/deliveries/{delivery}/redeliver", WHY),
     ("DELETE", "/webhooks/ours?reason=because", None),
     ("GET", "/calendars", None),
     ("GET", "/calendars/holidays", None),
@@ -280,7 +298,7 @@ def of_schedules(api: Api) -> dict[str, str]:
     suspended, running = a_schedule().schedule_id, a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
     api.request("PUT", "/calendars/holidays", body=WHY)
-    api.request("PUT", "/webhooks/ours", body=HOOK)
+    api.post("/webhooks", HOOK | {"name": "ours"})
     job = api.post(f"/schedules/{running}/run_now", WHY).json["job_id"]
     schedule = a_schedule().schedule_id
     a_report_of(schedule)
@@ -293,6 +311,7 @@ def of_schedules(api: Api) -> dict[str, str]:
         "suspended": suspended,
         "job": job,
         "swept": swept.address.job_id,
+        "delivery": a_delivery(schedule, "ours"),
     }
 
 
@@ -414,6 +433,7 @@ OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
     ("PATCH", "/edits/{edit}", {**WHY, "name": "x"}, PLANNERS, 403),
     ("GET", "/edits/{edit}/log", None, {"admin"}, 403),
     ("POST", "/edits/{edit}/allocate", {"team": "north"}, PLANNERS, 403),
+    ("POST", "/edits/{edit}/copy", {}, PLANNERS, 403),
     ("POST", "/edits/{edit}/revoke", WHY, PLANNERS, 403),
     ("POST", "/edits/{edit}/download", {}, {"worker"}, 403),
     ("POST", "/edits/{edit}/upload-form", {"attempt": 1, "filename": "x"}, {"worker"}, 403),
@@ -431,6 +451,7 @@ OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
     ("POST", "/edits/{edit}/attachments/1/resend", {}, PLANNERS, 403),
     ("POST", "/edits/{edit}/attachments/1/upload-form", {"filename": "x"}, PLANNERS, 403),
     ("POST", "/edits/{edit}/attachments/1/answer", {}, PLANNERS, 403),
+    ("GET", "/edits/{edit}/attachments/1/download", None, PLANNERS, 403),
     ("GET", "/worklist", None, {"planner", "worker", "reviewer", "admin"}, 403),
     ("GET", "/worklist/allocated", None, {"planner", "worker", "reviewer", "admin"}, 403),
     ("GET", "/teams", None, {"viewer", "planner", "worker", "reviewer", "admin"}, 403),
@@ -445,6 +466,7 @@ OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
         403,
     ),
     ("PUT", "/edit-settings/counties/border", {}, {"admin"}, 403),
+    ("DELETE", "/edit-settings/counties/none", None, {"admin"}, 403),
 ]
 
 
@@ -468,9 +490,9 @@ def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
     nouns = ("batch", "campaign", "edit", "ended", "reported", "schedule", "suspended", "job")
-    nouns += ("swept",)
+    nouns += ("swept", "delivery")
     ids = {name: "b" + "a" * 20 for name in nouns}
-    requests = [(method, path) for method, path, *_ in FOREIGN]
+    requests = [(method, path) for method, path, *_ in ON_OTHERS_BATCHES]
     requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
     requests += [
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
@@ -512,7 +534,7 @@ def test_a_depositor_may_cancel_their_own_batches_and_change_nothing_else(api: A
     assert api.post(f"/batches/{mine}/cancel", WHY, role="depositor").status == 202
 
 
-def test_a_viewer_who_once_deposited_is_no_depositor(api: Api) -> None:
+def test_a_planner_who_once_deposited_cannot_list_batches(api: Api) -> None:
     a_batch(submitter="planner", submitter_sub=sub_of("planner"))
 
     assert api.get("/batches", role="planner").status == 403

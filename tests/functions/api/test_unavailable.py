@@ -132,7 +132,7 @@ def _state_after(api: Api, request: Request, answer: Answer) -> tuple[Any, ...]:
     return answer.status, shown.status, shown.json.get("state"), tuple(lines)
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("way", ["ThrottlingException", "answer lost"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_whichever_call_fails_the_request_gets_503_and_its_repeat_ends_the_same(

@@ -10,7 +10,7 @@ from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.jobtypes.lambda_call.plan import INVOCATION_S
 from jobyard.jobtypes.retention import RETENTION
-from jobyard.services.jobs.runner import FinishedJob
+from jobyard.services.jobs.runner import AttemptOutcome
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.runs import ExecutionRun
 from tests.functions.invocations import Context, emitted
@@ -23,7 +23,7 @@ def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], job_type: str
 ) -> None:
     finished_jobs = importlib.import_module("telemetry.finished_jobs")
-    failed = FinishedJob(JobAddress("b", 0, 0), job_type, JobState.FAILED, "TIMEOUT")
+    failed = AttemptOutcome(JobAddress("b", 0, 0), job_type, JobState.FAILED, "TIMEOUT")
     finished_jobs.log_finished([failed], ExecutionInput("b", ExecutionRun("main", 1)))
 
     out = capsys.readouterr().out
@@ -40,8 +40,8 @@ def test_every_line_has_the_request_id_and_those_about_a_job_its_id(
     caplog.clear()
     first, second = (JobAddress("b", 0, number) for number in range(2))
     found = (
-        FinishedJob(first, "deposit", JobState.SCHEDULED, "PAYLOAD_BUSY", step="downloading"),
-        FinishedJob(second, "deposit", JobState.FAILED, "STEP_ERROR", error=ValueError("odd")),
+        AttemptOutcome(first, "deposit", JobState.SCHEDULED, "PAYLOAD_BUSY", step="downloading"),
+        AttemptOutcome(second, "deposit", JobState.FAILED, "STEP_ERROR", error=ValueError("odd")),
     )
     finished_jobs = importlib.import_module("telemetry.finished_jobs")
     finished_jobs.log_finished(found, ExecutionInput("b", ExecutionRun("main", 1)))

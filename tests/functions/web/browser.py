@@ -4,6 +4,7 @@ import base64
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from html.parser import HTMLParser
 from itertools import count
 from typing import Any
@@ -73,19 +74,20 @@ class Page:
     @property
     def text(self) -> str:
         """The text of the page, in one line."""
-        return " ".join(self._read().text)
+        return " ".join(self._reader.text)
 
     @property
     def alert(self) -> str:
         """The text of the page's alerts."""
-        return " ".join(self._read().alerts)
+        return " ".join(self._reader.alerts)
 
     @property
     def forms(self) -> dict[str, dict[str, str]]:
         """The hidden and named fields of each form, by its action."""
-        return {each["action"]: each["fields"] for each in self._read().forms}
+        return {each["action"]: each["fields"] for each in self._reader.forms}
 
-    def _read(self) -> _Reader:
+    @cached_property
+    def _reader(self) -> _Reader:
         reader = _Reader()
         reader.feed(self.html)
         return reader

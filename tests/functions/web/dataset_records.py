@@ -5,6 +5,7 @@ from typing import Any
 
 from jobyard.domain.datasets.commit import Author, CommitOrigin
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.edits.merge import Features
 from jobyard.services.datasets.commit import commit
 from jobyard.services.datasets.context import DatasetContext
 from tests.services.datasets.datasets import by_id, changes_to, make_dataset, point
@@ -18,9 +19,11 @@ AFTER = by_id(
 )
 
 
-def a_dataset_with_a_commit(name: str, site: Any) -> None:
-    """A dataset whose revision 2 has an insert, two updates and a delete."""
+def a_dataset_with_a_commit(
+    name: str, site: Any, before: Features = BEFORE, after: Features = AFTER
+) -> None:
+    """A dataset whose revision 2 has an insert, two updates and a delete, or what is given."""
     context = DatasetContext(site.settings, site.s3, lambda: NOON)
-    make_dataset(name, BEFORE.values(), context)
+    make_dataset(name, before.values(), context)
     origin = CommitOrigin("e1", 1, (Author("id-anna", "anna"),), "two <bridges>")
-    commit(name, 1, changes_to(BEFORE, AFTER), origin, context)
+    commit(name, 1, changes_to(before, after), origin, context)

@@ -13,6 +13,7 @@ from jobyard.services.machines.edit import (
     run_prepare,
 )
 from jobyard.store import edits
+from jobyard.store.due_work import due_edits
 from tests.functions.web.browser import Browser
 
 _ROUNDS = 2  # a fix-up is merged, then its edit job is checked
@@ -33,7 +34,7 @@ def run_machine(browser: Browser) -> None:
 
 
 def _run_due(browser: Browser) -> None:
-    for each in [*edits.due(browser.function.SITE.now())]:
+    for each in [*due_edits(browser.function.SITE.now())]:
         step = _step(each.job_id)
         while step.task is not EditTask.END:
             step = _run(step, _context(step, browser))
@@ -71,5 +72,5 @@ def _context(step: EditStep, browser: Browser) -> EditContext:
         nothing,
         Executions(site.settings, site.machines),
         site.now,
-        step.run,
+        step.cause_key,
     )

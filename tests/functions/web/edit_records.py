@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -36,6 +37,7 @@ from tests.functions.api.api_client import NOW
 from tests.functions.web.browser import Browser
 from tests.services.datasets.datasets import make_dataset
 from tests.services.edits.edit_records import user
+from tests.tables import KeptRecords
 
 if TYPE_CHECKING:
     from jobyard.services.settings import Settings
@@ -201,7 +203,9 @@ class EditRecords:
     def package(self, name: str) -> Package:
         """Write the package of an edit job."""
         job = self.jobs[name]
-        inside = {each: feature for each, feature in counties().items() if job.extent.has(feature)}
+        inside = {
+            each: feature for each, feature in counties().items() if job.extent.includes(feature)
+        }
         contents = PackageContents(inside, {})
         made = write_package(job, job, contents, self.dataset, self.context)
         self.replaced(name, package=made)
@@ -270,15 +274,14 @@ class EditRecords:
         )
         return f"/edits/{job.edit_id}/uploads/diff?name={quote(late, safe='')}"
 
-    def someone_commits(self) -> None:
-        """Another person changes Stanislaus, which is in the extent of all."""
-        before = counties()[STANISLAUS]
-        after = replace(before, properties={"name": "Stanislaus County"})
-        change = change_of(STANISLAUS, before, after)
-        assert change
-        author = Author(BEN.sub, BEN.name)
-        origin = CommitOrigin(self.jobs["completed"].edit_id, 1, (author,), "the official name")
-        commit(DATASET, 1, [change], origin, self.context)
+
+def somebody_names(feature_id: str, name: str, edit_id: str, context: DatasetContext) -> None:
+    """Have somebody else commit the name of a county, by another edit job."""
+    before = counties()[feature_id]
+    change = change_of(feature_id, before, replace(before, properties={"name": name}))
+    assert change
+    origin = CommitOrigin(edit_id, 1, (Author(BEN.sub, BEN.name),), "the official name")
+    commit(DATASET, 1, [change], origin, context)
 
 
 def store_edits(settings: "Settings", s3: Any) -> EditRecords:
@@ -325,14 +328,23 @@ def store_edits(settings: "Settings", s3: Any) -> EditRecords:
     made.job("abandoned", "abandoned", worker=None, **ended)
     made.job("failed", "failed", worker=None, problem="the function answered 500", **ended)
     made.job("archived", "archived", **ended)
-    made.someone_commits()
+    theirs = made.jobs["completed"].edit_id
+    somebody_names(STANISLAUS, "Stanislaus County", theirs, made.context)
     return made
 
 
-def link_of(browser: Browser, records: EditRecords, index: int = 1) -> str:
-    """The address of the link for an attachment of the blocked job."""
+def kept_edits(browser: Browser, kept: KeptRecords) -> EditRecords:
+    """The same, made once for all tests that begin with it."""
     site = browser.function.SITE
-    job = records.jobs["blocked"]
+    made = kept.get("edits", lambda: store_edits(site.settings, site.s3))
+    mine = copy(made)
+    mine.jobs, mine.children = {**made.jobs}, {**made.children}
+    return mine
+
+
+def link_of(browser: Browser, job: EditJob, index: int = 1) -> str:
+    """The address of the link for an attachment of a job."""
+    site = browser.function.SITE
     nobody = Actor("", "", frozenset())
     context = CommandContext(
         site.settings, site.s3, site.machines, site.now, nobody, "k", signing_key=site.cursor_key

@@ -1,19 +1,33 @@
 """What people do on the pages: events, retries, holds; and how a refusal is shown."""
 
+import csv
+import io
 import re
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
+from typing import Any
 
 import pytest
 
-from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome
-from jobyard.domain.jobs.job import JOB
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
+from jobyard.domain.batches.operation import (
+    ACCEPTED,
+    REFUSED,
+    Filter,
+    JobOutcome,
+    Operation,
+    OperationState,
+)
+from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches import rows
 from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries import job_csv
 from jobyard.services.queries import overview as overview_queries
-from jobyard.store import batches, jobs, operations, reports
+from jobyard.store import batches, chunks, jobs, operations, reports
 from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, executions
 from tests.functions.api.schedule_records import a_schedule
@@ -23,6 +37,12 @@ from web.event_buttons import button_for_many
 
 def _send(browser: Browser, page: str, action: str, **fields: str) -> Page:
     return browser.submit(browser.get(page), action, **fields)
+
+
+def _address_of(page: Page, words: str) -> str:
+    """The address of the link with these words, after an icon if it has one."""
+    (found,) = re.findall(rf'<a [^>]*href="([^"]*)"[^>]*>(?:<svg.*?</svg>)?{words}', page.html)
+    return unescape(found)
 
 
 def test_an_event_with_a_reason_changes_the_batch_and_returns_to_it(browser: Browser) -> None:
@@ -63,7 +83,10 @@ def test_a_refused_event_shows_the_page_as_it_is_now_with_the_words_and_what_was
     answer = browser.submit(stale, f"{at}/cancel", reason="typed <later>")
 
     assert answer.status == 409
-    assert "Batch is cancelling: cannot cancel" in answer.alert
+    refused = (
+        "Cancel: it must be Processing or Pending; it is Cancelling. Nothing else is possible now."
+    )
+    assert refused in answer.alert
     assert "Cancelling" in answer.text
 
 
@@ -202,6 +225,8 @@ def test_a_job_is_requeued_from_its_page(browser: Browser) -> None:
     requeued = jobs.find(job.address)
     assert requeued is not None
     assert requeued.state == "scheduled"
+    reason = "It must be Failed; it is Pending."  # as the page calls scheduled
+    assert reason in browser.get(at).text
 
 
 def _holds(browser: Browser) -> list[str]:
@@ -505,6 +530,94 @@ def test_an_operation_shows_the_name_of_each_job_and_its_outcome(browser: Browse
     assert "Refused it is too late" in shown.text
 
 
+def _an_operation(browser: Browser, batch: Batch, number: int = 1, **changes: Any) -> Operation:
+    """An operation on the jobs of three chunks, which has ended: all jobs of the first two refuse
+    it, one job of the third accepts it.
+    """
+    given = Operation(
+        *(batch.batch_id, f"r{number:012d}", "requeue", Filter(JobState.FAILED), "operator"),
+        *("the disks are back", HOUR_AGO, 2 * batch.chunk_size + 1, (0, 1, 2)),
+        state=OperationState.DONE,
+        ended_at=HOUR_AGO,
+        outcomes={REFUSED: 2 * batch.chunk_size, ACCEPTED: 1},
+    )
+    operation = operations.put_new(replace(given, **changes), batch.state)
+    site = browser.function.SITE
+    for chunk in (0, 1):
+        job_ids = [f"{batch.batch_id}.{chunk}.{each}" for each in range(batch.chunk_size)]
+        outcomes = [JobOutcome(each, REFUSED, "it is too late") for each in reversed(job_ids)]
+        rows.put_outcomes(site.s3, site.settings, operation, chunk, outcomes)
+        progress = RunProgress(1, outcomes={REFUSED: batch.chunk_size})
+        runs = {operation.operation_id: progress}
+        chunks.put(ChunkRecord(batch.batch_id, chunk, runs=runs))
+    job = a_job(batch, 2 * batch.chunk_size, "failed")
+    accepted = [JobOutcome(job.address.job_id, ACCEPTED)]
+    rows.put_outcomes(site.s3, site.settings, operation, 2, accepted)
+    return operation
+
+
+def test_the_outcomes_of_an_operation_are_counted_filtered_and_listed_by_hundreds(
+    browser: Browser,
+) -> None:
+    batch = a_batch("failed", entries=300, chunk_size=75)
+    at = f"/batches/{batch.batch_id}/operations/{_an_operation(browser, batch).operation_id}"
+    browser.sign_in("viewer")
+
+    first = browser.get(at)
+    refused = browser.get(f"{at}?outcome=refused")
+    second = browser.get(_address_of(refused, "Next page"))
+    accepted = browser.get(f"{at}?outcome=accepted")
+
+    assert "All jobs 151 Refused 150 Accepted 1" in first.text
+    pages = [refused.text.count("it is too late"), second.text.count("it is too late")]
+    assert [first.text.count("it is too late"), *pages] == [100, 100, 50]
+    assert "Next page" not in second.text
+    assert accepted.text.count("it is too late") == 0
+    assert f"{batch.batch_id}.2.0" in accepted.html
+
+
+def test_the_outcomes_of_an_operation_are_downloaded_as_csv(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = a_batch("failed", entries=6)
+    operation = _an_operation(browser, batch)
+    browser.sign_in("viewer")
+    at = f"/batches/{batch.batch_id}/operations/{operation.operation_id}"
+    address = _address_of(browser.get(at), "Download as CSV")
+
+    whole = browser.get(address)
+    monkeypatch.setattr(job_csv, "MAX_ROWS", 2)
+    monkeypatch.setattr(job_csv, "_OUTCOMES_PER_READ", 2)
+    part = browser.get(f"{address}?outcome=refused")
+    following = part.html.splitlines()[-1].rpartition(" ")[2]
+
+    assert whole.headers["content-type"] == "text/csv; charset=utf-8"
+    read = [*csv.DictReader(io.StringIO(whole.html))]
+    assert [(each["name"], each["outcome"], each["state"]) for each in read] == [
+        *((str(number), "refused", "") for number in range(4)),
+        ("4", "accepted", "failed"),
+    ]
+    assert [part.html.count("too late"), browser.get(following).html.count("too late")] == [2, 2]
+
+
+def test_older_operations_are_on_the_next_page_of_the_history(browser: Browser) -> None:
+    batch = a_batch("failed", entries=6)
+    for number in range(22):
+        at, reason = HOUR_AGO + timedelta(seconds=number), f"reason {number}."
+        given = Operation(
+            *(batch.batch_id, f"r{number:012d}", "requeue", Filter(JobState.FAILED), "operator"),
+            *(reason, at, 1, (0,), OperationState.DONE, at),
+        )
+        operations.put_new(given, batch.state)
+    browser.sign_in("viewer")
+
+    first = browser.get(f"/batches/{batch.batch_id}/history")
+    older = browser.get(_address_of(first, "Next page"))
+
+    assert ("reason 21." in first.text, "reason 1." in first.text) == (True, False)
+    assert [each for each in range(22) if f"reason {each}." in older.text] == [0, 1]
+
+
 def test_a_state_has_one_name_in_counts_filters_and_lists(browser: Browser) -> None:
     batch = a_batch("processing", entries=3)
     a_job(batch, 0, "succeeded")
@@ -592,7 +705,7 @@ def test_all_jobs_with_a_name_are_changed_not_only_those_of_the_page(
     assert "many jobs" in history
 
 
-def test_an_operation_on_one_job_leads_to_its_batch(browser: Browser) -> None:
+def test_an_operation_on_one_job_names_its_batch_and_leads_there(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     a_job(batch, 0, "failed")
     at = f"/batches/{batch.batch_id}"
@@ -600,7 +713,7 @@ def test_an_operation_on_one_job_leads_to_its_batch(browser: Browser) -> None:
     fields = _of_bulk(browser, at, all_matching="1").forms[f"{at}/operations"]
     browser.post(f"{at}/operations", fields | {"reason": "the server is back"})
 
-    assert f'href="{at}"' in browser.get("/activity").html
+    assert f'<a href="{at}">may.checkm</a>' in browser.get("/activity").html
 
 
 def test_a_search_says_that_more_was_found_and_leads_to_all_of_it(browser: Browser) -> None:

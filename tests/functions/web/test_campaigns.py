@@ -237,7 +237,7 @@ def test_a_hold_on_a_campaign_is_in_the_list_of_holds(browser: Browser) -> None:
     browser.sign_in("operator")
     _event(browser, campaign, "pause", reason="the line moves")
 
-    assert f"Job on devices {campaign.campaign_id}" in browser.get("/holds").text
+    assert f"{campaign.name} job on devices {campaign.campaign_id}" in browser.get("/holds").text
 
 
 def test_without_campaigns_the_list_says_what_one_is(browser: Browser) -> None:

@@ -8,19 +8,19 @@ import pytest
 from jobyard.domain.edits.edit_job import EditState
 from jobyard.store import edits
 from tests.functions.web.browser import URL, Browser
-from tests.functions.web.edit_records import EditRecords, link_of, store_edits
+from tests.functions.web.edit_records import EditRecords, kept_edits, link_of
+from tests.tables import KeptRecords
 
 
 @pytest.fixture
-def records(browser: Browser) -> EditRecords:
-    site = browser.function.SITE
-    return store_edits(site.settings, site.s3)
+def records(browser: Browser, kept_records: KeptRecords) -> EditRecords:
+    return kept_edits(browser, kept_records)
 
 
 def test_a_custodian_sends_a_file_and_submits_it_without_signing_in(
     browser: Browser, records: EditRecords
 ) -> None:
-    address = link_of(browser, records)
+    address = link_of(browser, records.jobs["blocked"])
     site, job = browser.function.SITE, records.jobs["blocked"]
 
     page = browser.get(address)
@@ -44,7 +44,7 @@ def test_a_custodian_sends_a_file_and_submits_it_without_signing_in(
 
 
 def test_a_custodian_declines_with_a_reason(browser: Browser, records: EditRecords) -> None:
-    address = link_of(browser, records)
+    address = link_of(browser, records.jobs["blocked"])
 
     declined = browser.post(address, {"key": "k", "answer": "decline", "reason": "there is none"})
 
@@ -55,7 +55,7 @@ def test_a_custodian_declines_with_a_reason(browser: Browser, records: EditRecor
 
 
 def test_what_is_missing_is_said_on_the_page(browser: Browser, records: EditRecords) -> None:
-    address = link_of(browser, records)
+    address = link_of(browser, records.jobs["blocked"])
 
     nothing = browser.post(address, {"answer": "submit"})
     stolen = browser.post(address, {"answer": "submit", "key_of_file": "manifests/maps/may.csv"})
@@ -68,7 +68,8 @@ def test_what_is_missing_is_said_on_the_page(browser: Browser, records: EditReco
 def test_links_that_cannot_be_used_say_what_to_do_and_nothing_else(
     browser: Browser, records: EditRecords
 ) -> None:
-    address, job = link_of(browser, records), records.jobs["blocked"]
+    job = records.jobs["blocked"]
+    address = link_of(browser, job)
     newer = replace(job.attachments[0], sends=2)
     cut = browser.get(address[:-3])
     foreign = browser.post(address, {"answer": "decline"}, sec_fetch_site="cross-site")
@@ -97,7 +98,7 @@ def test_links_that_cannot_be_used_say_what_to_do_and_nothing_else(
 def test_the_log_does_not_have_the_token(
     browser: Browser, records: EditRecords, caplog: pytest.LogCaptureFixture
 ) -> None:
-    address = link_of(browser, records)
+    address = link_of(browser, records.jobs["blocked"])
 
     with caplog.at_level("INFO"):
         browser.get(address)

@@ -14,10 +14,12 @@ from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.export import export
 from jobyard.services.datasets.load import load
 from jobyard.services.executions import dataset_execution
+from jobyard.services.queries.datasets import RESPONSE_BYTES
 from jobyard.store import edits
 from tests.functions.api.api_client import Lambda
 from tests.functions.web.browser import Browser
 from tests.functions.web.dataset_records import a_dataset_with_a_commit
+from tests.services.datasets.datasets import by_id, point
 from tests.services.edits.edit_records import a_stored_job
 from web.dataset_check import check_features
 
@@ -66,6 +68,19 @@ def test_a_feature_shows_its_values_before_and_after(reader: Browser) -> None:
     assert reader.get(f"/datasets/roads/feature?id={'n' * 3_000}").status == 404
 
 
+def test_a_feature_that_is_larger_than_a_response_has_a_page_too(reader: Browser) -> None:
+    site = reader.function.SITE
+    made = [point("1", 1, note=letter * RESPONSE_BYTES) for letter in "ab"]
+    a_dataset_with_a_commit("notes", site, *map(by_id, ([made[0]], [made[1]])))
+
+    page = reader.get("/datasets/notes/feature?id=1")
+    revision = reader.get("/datasets/notes/revisions/2")
+
+    assert (page.status, revision.status) == (200, 200)
+    assert "aaaa" in page.html
+    assert len(page.html) < 100_000
+
+
 def test_a_revision_is_exported_with_a_link(reader: Browser) -> None:
     site = reader.function.SITE
     form = reader.get("/datasets/roads/revisions/2")
@@ -92,7 +107,7 @@ FILE = json.dumps(
 
 def checked(browser: Browser, content: bytes, size: int = 0) -> str:
     """The answer to what the page's script sends of a file."""
-    token = browser.get("/").forms["/sign-out"]["csrf"]
+    token = browser.get("/find").forms["/sign-out"]["csrf"]
     event = {
         "rawPath": "/datasets/check",
         "rawQueryString": f"filename=f&bytes={len(content)}&size={size or len(content)}",

@@ -79,7 +79,7 @@ def test_a_border_is_planned_edited_repaired_reviewed_and_committed(browser: Bro
 
     review = edits.get(job_id).open_child
     assert "QUARANTINE_REVIEW" in browser.get(f"/edits/{job_id}").text
-    refused = browser.post(f"/edits/{review}/activate", browser.get("/").forms["/sign-out"])
+    refused = browser.post(f"/edits/{review}/activate", browser.get("/find").forms["/sign-out"])
     assert refused.status == 403
     _as(browser, "reviewer")
     for event in ("activate", "download"):

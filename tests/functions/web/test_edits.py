@@ -16,7 +16,7 @@ from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.conflict import ConflictVersions
 from jobyard.domain.edits.merge import MergeConflict
 from jobyard.services.edits.work_files import log_key, write_json
-from jobyard.store import edits, teams
+from jobyard.store import datasets, edits, teams
 from tests.functions.web.browser import Browser
 from tests.functions.web.edit_machine import read_file
 from tests.functions.web.edit_records import (
@@ -26,14 +26,14 @@ from tests.functions.web.edit_records import (
     TEAM,
     EditRecords,
     counties,
-    store_edits,
+    kept_edits,
 )
+from tests.tables import KeptRecords
 
 
 @pytest.fixture
-def records(browser: Browser) -> EditRecords:
-    site = browser.function.SITE
-    return store_edits(site.settings, site.s3)
+def records(browser: Browser, kept_records: KeptRecords) -> EditRecords:
+    return kept_edits(browser, kept_records)
 
 
 def test_every_state_has_a_page_that_says_what_happens_next(
@@ -94,6 +94,10 @@ def test_a_planner_proposes_changes_and_allocates_an_edit_job(
     stored = edits.get(job.edit_id)
     assert len(stored.extent.polygon) == 3
     assert (stored.state, stored.assignee and stored.assignee.name) == ("blocked", "ben")
+    copied = browser.submit(browser.get(address), f"{address}/copy")
+    assert copied.location.endswith("/edit")
+    again = edits.get(copied.location.split("/")[2])
+    assert (again.state, again.extent, again.planned_end) == ("proposed", stored.extent, None)
 
 
 def test_a_form_with_errors_says_where_and_keeps_what_was_typed(
@@ -110,7 +114,7 @@ def test_a_form_with_errors_says_where_and_keeps_what_was_typed(
 
     assert "Draw a box on the map" in post(kind="box")
     assert "Vertex 2: give a longitude" in post(kind="polygon", polygon="1 2\nx\n3 4")
-    assert "meets itself" in post(kind="polygon", polygon="0 0\n1 1\n1 0\n0 1")
+    assert "intersects itself" in post(kind="polygon", polygon="0 0\n1 1\n1 0\n0 1")
     assert "Give the id of a feature" in post(kind="features")
     look = browser.submit(form, "/edits/new", look="-123,37,-121,38", name="Repair")
     assert (look.status, 'value="Repair"' in look.html) == (200, True)
@@ -235,7 +239,9 @@ def test_conflicts_are_decided_side_by_side(browser: Browser, records: EditRecor
     done = browser.submit(page, address, **{"choice-1": "mine", "choice-2": "theirs"})
 
     assert "Stanislaus County" in page.text
-    assert "changed here, deleted live" in page.text
+    assert "changed here, deleted in the dataset" in page.text
+    assert 'aria-label="06001, mine: 1 outline before, 1 changed' in page.html
+    assert 'aria-label="06001, theirs' not in page.html
     assert (half.status, "Choose mine or theirs for 06001" in half.alert) == (422, True)
     assert done.location.endswith(f"/edits/{child.child_id}/file")
     read_file(browser, child.child_id)
@@ -247,12 +253,14 @@ def test_more_conflicts_than_a_page_has_are_decided_with_a_file(
     browser: Browser, records: EditRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.edit_page._MAX_CONFLICTS", 1)
+    monkeypatch.setattr("web.edit_page._VALUES_SHOWN", 1)
     browser.sign_in("worker")
     child = records.children["conflicted"]
 
     page = browser.get(f"/edits/{child.child_id}/conflicts")
 
     assert "These are the first 1 of 2" in page.text
+    assert "And 2 more." in page.text  # values of the one that is shown
     assert "choice-1" not in page.html
 
 
@@ -381,6 +389,26 @@ def test_many_are_archived_with_an_outcome_each(browser: Browser, records: EditR
     assert edits.get(ended).state == "archived"
 
 
+def test_a_form_does_not_overwrite_what_was_changed_since_it_was_opened(
+    browser: Browser, records: EditRecords
+) -> None:
+    team, types = f"/teams/{TEAM}", f"/datasets/{DATASET}/edit-types"
+    edit = f"/edits/{records.jobs['proposed'].edit_id}/edit"
+    forms: dict[str, dict[str, str]] = {team: {}, types: {"edit_type": "roads"}, edit: {}}
+    names = {team: "title", types: "latest", edit: "name"}
+    for address, fields in forms.items():
+        early, late = browser.sign_in("admin").get(address), browser.get(address)
+        first = browser.submit(late, address, **fields, **{names[address]: "first"})
+        refused = browser.submit(early, address, **fields, **{names[address]: "second"})
+        again = browser.submit(refused, address, **fields, **{names[address]: "second"})
+
+        statuses = [each.status for each in (first, refused, again)]
+        assert statuses == [303, 409, 303], address
+        assert "changed since" in refused.alert
+        assert "second" in refused.html
+        assert "second" in browser.get(address).html
+
+
 def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRecords) -> None:
     browser.sign_in("admin")
 
@@ -394,7 +422,7 @@ def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRe
     csrf = page.forms[types]
     wrong = browser.post(types, {**csrf, "edit_type": "roads", "reviewers": "no-such-team"})
     fields = {"edit_type": "roads", "quarantine": "1", "latest": "name\nseat", "reviewers": TEAM}
-    saved = browser.post(types, {"csrf": csrf["csrf"], "key": "k", **fields})
+    saved = browser.post(types, {name: csrf[name] for name in ("csrf", "seen")} | fields)
 
     assert odd.location == "/teams/a%3Fb%23c"
     assert (unknown.status, "nobody-here" in unknown.alert) == (422, True)
@@ -403,6 +431,11 @@ def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRe
     assert (wrong.status, "no-such-team" in wrong.alert) == (422, True)
     assert saved.status == 303
     assert "Quarantine" in browser.get(types).text
+    roads, border = (f"{types}/delete?edit_type={each}" for each in ("roads", "border"))
+    refused = browser.submit(browser.get(types), border)
+    assert (refused.status, "jobs of type border are open" in refused.alert) == (409, True)
+    assert browser.submit(browser.get(types), roads).status == 303
+    assert [*datasets.get(DATASET).edit_types] == ["border", "names"]
 
 
 def test_a_planner_sends_a_file_for_a_custodian(browser: Browser, records: EditRecords) -> None:
@@ -422,6 +455,12 @@ def test_a_planner_sends_a_file_for_a_custodian(browser: Browser, records: EditR
     assert done.status == 303
     stored = edits.get(records.jobs["blocked"].edit_id).attachments[0]
     assert (stored.filename, stored.answered_by) == ("plan.pdf", "planner")
+    file = f"{address}/attachments/1/file"
+    assert file in browser.get(address).html
+    assert "X-Amz-Signature" in browser.get(file).location
+    browser.sign_in("viewer")
+    assert file not in browser.get(address).html
+    assert browser.get(file).status == 403
 
 
 def test_every_page_with_a_download_lets_its_form_lead_to_the_package(

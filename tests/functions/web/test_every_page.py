@@ -13,9 +13,10 @@ from jobyard.store import usage
 from tests.functions.api.batch_records import a_batch, a_job, a_report_of, put_findings
 from tests.functions.api.campaign_records import a_campaign, a_task
 from tests.functions.api.schedule_records import a_schedule
-from tests.functions.web.browser import Browser
+from tests.functions.web.browser import Browser, Page
 from tests.functions.web.dataset_records import a_dataset_with_a_commit
 from tests.functions.web.edit_records import DATASET, TEAM, store_edits
+from tests.tables import KeptRecords
 
 Addresses = Callable[[], list[str]]
 DATASETS = [
@@ -28,7 +29,12 @@ DATASETS = [
 
 
 @pytest.fixture
-def addresses(browser: Browser) -> list[str]:
+def addresses(browser: Browser, kept_records: KeptRecords) -> list[str]:
+    """The addresses of all pages."""
+    return kept_records.get("every page", lambda: _stored_pages(browser))
+
+
+def _stored_pages(browser: Browser) -> list[str]:
     """The addresses of all pages, of a batch with jobs, failures and findings."""
     batch = a_batch("failed", entries=5, findings=2, last_report=1)
     put_findings(
@@ -91,6 +97,7 @@ def addresses(browser: Browser) -> list[str]:
         *edit_pages(browser),
         *DATASETS,
         "/system",
+        "/webhooks",
         "/lifecycles/batch",
         "/lifecycles/job?state=failed",
     ]
@@ -130,6 +137,7 @@ def edit_pages(browser: Browser) -> list[str]:
     ]
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("role", ROLES)
 def test_every_page_answers_every_role(browser: Browser, addresses: list[str], role: str) -> None:
     browser.sign_in(role)
@@ -137,9 +145,10 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     answers = {address: browser.get(address) for address in addresses}
 
     assert {answer.status for answer in answers.values()} <= {200, 403, 404}
-    named = {at: names for at, each in answers.items() if (names := _class_names_in(each.text))}
+    named = {at: names for at, each in answers.items() if (names := _class_names_in(each.html))}
     assert named == {}
     statuses = {address: answer.status for address, answer in answers.items()}
+    assert _refused_links(answers) == {}
     prefixes = ("/schedules", "/job-management", "/calendars")
     of_schedules = [each for each in addresses if each.startswith(prefixes)]
     assert {statuses[each] for each in of_schedules} == {200 if role == "admin" else 403}
@@ -149,14 +158,29 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     is_operator = role in {"operator", "admin"}
     assert statuses["/system"] == (200 if is_operator else 403)
     assert (statuses[log] == 200) == is_operator
+    assert statuses["/webhooks"] == (200 if role == "admin" else 403)
     forms = {each for each in addresses if each.endswith(("/change", "/retry"))}
     assert {statuses[each] for each in forms} == {200 if is_operator else 403}
     assert statuses["/campaigns/new"] == (200 if role == "admin" else 403)
     is_reader = role in {"viewer", "planner", "worker", "reviewer", "admin"}
     assert {statuses[each] for each in DATASETS} == {200 if is_reader else 403}
     if role in {"viewer", "operator", "admin"}:
-        others = {*addresses} - {"/system", "/campaigns/new", log, *of_schedules, *forms, *of_edits}
+        hidden = {"/system", "/webhooks", "/campaigns/new", log}
+        others = {*addresses} - {*hidden, *of_schedules, *forms, *of_edits}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)
+
+
+def _refused_links(answers: Mapping[str, Page]) -> dict[str, set[str]]:
+    """The links of shown pages that lead to what the person may not see, or to nothing; those to
+    other pages than these are not followed.
+    """
+    refused = {at.partition("?")[0] for at, each in answers.items() if each.status != 200}
+    found = {}
+    for address, answer in answers.items():
+        paths = {re.split("[?#]", each)[0] for each in re.findall('href="(/[^"]*)', answer.html)}
+        if answer.status == HTTPStatus.OK and (wrong := paths & refused):
+            found[address] = wrong
+    return found
 
 
 CLASSES = {
@@ -167,9 +191,9 @@ CLASSES = {
 }
 
 
-def _class_names_in(text: str) -> set[str]:
-    """The names of our classes in a text for people, where a renaming may have put one."""
-    return CLASSES & set(re.findall(r"\w+", text))
+def _class_names_in(html: str) -> set[str]:
+    """The names of our classes in a page for people, where a renaming may have put one."""
+    return CLASSES & set(re.findall(r"[A-Z]\w+", html))
 
 
 EDIT_PREFIXES = ("/worklist", "/planner", "/edits", "/teams", "/datasets")

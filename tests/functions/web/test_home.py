@@ -15,6 +15,7 @@ from jobyard.jobtypes import DEVICE_UPDATE
 from jobyard.services.rates import sample_rates
 from jobyard.store import holds, leases, rates
 from tests.functions.api.api_client import NOW
+from tests.functions.api.batch_records import a_batch
 from tests.functions.web.browser import Browser
 
 MINUTE = timedelta(minutes=1)
@@ -33,6 +34,24 @@ def test_deployments_are_marked_in_the_picture_and_the_latest_three_named(browse
             assert f'<span class="deployed"><span>0.2.0+{number} deployed ' in page.html
         assert page.html.count('<span class="deployed">') == 3
         assert page.html.count("0.2.0+1") == 1  # in the title of the picture only
+
+
+@pytest.mark.parametrize("role", ["viewer", "depositor"])
+def test_a_manifest_that_was_refused_in_the_last_day_needs_attention(
+    browser: Browser, role: str
+) -> None:
+    refused = {"failure_message": "the manifest has 2 errors", "ended_at": NOW - MINUTE}
+    a_batch("failed", **refused | {"ended_at": NOW - timedelta(days=2)})
+    assert "Nothing is wrong" in browser.sign_in(role).get("/").text
+    first = a_batch("failed", filename="june.csv", **refused)
+    browser.function.SITE.now.__self__.now += timedelta(minutes=1)
+    page = browser.get("/")
+    assert "june.csv failed as a whole" in page.text
+    assert f'"/batches/{first.batch_id}"' in page.html
+    a_batch("failed", filename="july.csv", **refused)
+    browser.function.SITE.now.__self__.now += timedelta(minutes=1)
+
+    assert "2 batches failed as a whole" in browser.get("/").text
 
 
 def test_it_says_how_long_jobs_waited_in_the_chosen_time(browser: Browser) -> None:

@@ -21,13 +21,13 @@ _NEW = {
 
 
 def _guards(browser: Browser) -> dict[str, str]:
-    return {"csrf": browser.get("/").forms["/sign-out"]["csrf"], "reason": "why"}
+    return {"csrf": browser.get("/find").forms["/sign-out"]["csrf"], "reason": "why"}
 
 
 def _raw(browser: Browser, path: str, body: Any, *, is_base64: bool) -> int:
     """The status for a body that is sent as it is."""
     handle = browser.function.handler
-    csrf = browser.get("/").forms.get("/sign-out", {}).get("csrf", "")
+    csrf = browser.get("/find").forms.get("/sign-out", {}).get("csrf", "")
 
     class Changed:
         @staticmethod

@@ -70,7 +70,7 @@ def _addresses(browser: Browser) -> list[str]:
     a_task(campaign, 0, "failed", failure_message=_TEXT)
     of_campaign = f"/campaigns/{campaign.campaign_id}"
     admin = browser.sign_in("admin")
-    guards = {"csrf": admin.get("/").forms["/sign-out"]["csrf"], "reason": _TEXT}
+    guards = {"csrf": admin.get("/find").forms["/sign-out"]["csrf"], "reason": _TEXT}
     context = CommandContext(
         *(site.settings, site.s3, site.machines, site.now, _ADMIN, "key", _TEXT)
     )
@@ -136,7 +136,7 @@ def test_texts_of_an_address_are_text_on_its_page(browser: Browser, address: str
     page = browser.get(address.replace("{}", quote(_TEXT)))
     typed = browser.post(
         "/holds",
-        {"csrf": browser.get("/").forms["/sign-out"]["csrf"], "kind": _TEXT, "reason": _TEXT},
+        {"csrf": browser.get("/find").forms["/sign-out"]["csrf"], "kind": _TEXT, "reason": _TEXT},
     )
     browser.cookies.clear()
     ended = browser.post("/holds", {_TEXT: _TEXT, "reason": _TEXT})

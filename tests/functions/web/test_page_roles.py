@@ -20,12 +20,12 @@ from tests.functions.api.batch_records import a_batch, a_report_of
 from tests.functions.api.campaign_records import a_campaign
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
-from tests.functions.api.test_roles import FOREIGN, READERS, prepared_batch
+from tests.functions.api.test_roles import ON_OTHERS_BATCHES, READERS, prepared_batch
 from tests.functions.web.browser import Browser, Page
 from tests.functions.web.edit_records import CUSTODIANS, EditRecords
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
-from tests.tables import contents, put_back
+from tests.tables import KeptRecords, contents, put_back
 
 _EVERYONE = {*ROLES, ""}
 
@@ -54,7 +54,9 @@ def _on_pages(path: str, body: Any) -> tuple[str, dict[str, str]]:
     return path, given if body == {"preview": True} else {**given, "confirmed": "yes"}
 
 
-@pytest.mark.parametrize(("method", "path", "body", "state", "allowed", "otherwise"), FOREIGN)
+@pytest.mark.parametrize(
+    ("method", "path", "body", "state", "allowed", "otherwise"), ON_OTHERS_BATCHES
+)
 def test_a_role_may_do_with_others_batches_what_the_table_of_the_api_says(
     browser: Browser,
     method: str,
@@ -118,30 +120,27 @@ _EVENTS = [
     "/campaigns/targets/check",
     *(f"/campaigns/{{campaign}}/{event}" for event in (*campaign_queries.EVENTS, "explode")),
     "/campaigns/{campaign}/reports/1/resend",
+    "/webhooks",
+    "/webhooks/ours/disable",
+    "/webhooks/ours/deliveries/msg_a_1/redeliver",
     *(f"/jobs/{{campaign}}.0.0/{event}" for event in ("cancel", "requeue")),
 ]
 
 
-@pytest.fixture(scope="module")
-def made() -> dict[str, Any]:
-    """The records that the first test of `there` made, for the others."""
-    return {}
-
-
 @pytest.fixture
-def there(browser: Browser, made: dict[str, Any]) -> Mapping[str, str]:
-    """The ids of things that a person may not see. Created once, and restored for each test."""
-    if not made:
-        collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
-        ids = {
-            "batch": prepared_batch("failed"),
-            "schedule": a_schedule().schedule_id,
-            "campaign": a_campaign(browser.function.SITE.settings).campaign_id,
-            **_edits(browser),
-        }
-        made |= {"ids": ids, "contents": contents()}
-    put_back(made["contents"])
-    return made["ids"]  # type: ignore[no-any-return]
+def there(browser: Browser, kept_records: KeptRecords) -> Mapping[str, str]:
+    """The ids of things that a person may not see."""
+    return kept_records.get("what is not for all", lambda: _not_for_all(browser))
+
+
+def _not_for_all(browser: Browser) -> dict[str, str]:
+    collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
+    return {
+        "batch": prepared_batch("failed"),
+        "schedule": a_schedule().schedule_id,
+        "campaign": a_campaign(browser.function.SITE.settings).campaign_id,
+        **_edits(browser),
+    }
 
 
 @pytest.mark.parametrize("role", ["", "depositor"])
@@ -299,7 +298,7 @@ def test_a_head_request_gets_the_headers_of_the_page_only(browser: Browser) -> N
 @pytest.mark.parametrize("address", ["/sign-out", "/batches/{batch}/cancel"])
 def test_a_get_changes_nothing_even_with_a_valid_token(browser: Browser, address: str) -> None:
     browser.sign_in("admin")
-    csrf = browser.get("/").forms["/sign-out"]["csrf"]
+    csrf = browser.get("/find").forms["/sign-out"]["csrf"]
     target = address.format(batch=prepared_batch("processing"))
     before = _records()
 

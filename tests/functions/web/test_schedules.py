@@ -256,7 +256,7 @@ def test_only_administrators_see_or_change_schedules(browser: Browser, role: str
     schedule = a_schedule()
     at = f"/schedules/{schedule.schedule_id}"
     browser.sign_in(role)
-    fields = browser.get("/").forms["/sign-out"] | {"reason": "x"}
+    fields = browser.get("/find").forms["/sign-out"] | {"reason": "x"}
 
     assert browser.get("/job-management").status == 403
     assert "Job Management" not in browser.get("/").text

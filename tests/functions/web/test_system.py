@@ -87,6 +87,7 @@ def test_it_shows_version_stack_retention_and_open_batches(
     assert f"Stack {settings.stack}" in page.text
     assert "1 processing" in page.text
     assert "90 days archived" in page.text
+    assert "Each person may have 1,000 open batches" in page.text
     assert "System jobs" not in page.text  # only admins see schedules
     assert "System jobs" in browser.sign_in("admin").get("/system").text
 
@@ -104,7 +105,7 @@ def test_each_kind_of_dead_letter_says_what_it_is_and_what_to_do(
 
     assert "s3://intake/manifests/maps/may.checkm" in page.text
     assert "Email Bounced: mail 0100-mail, report 1 of b1" in page.text
-    assert "RetriesExhausted: the table does not answer" in page.text
+    assert "RetriesExhausted: the table does not answer Delivery" in page.text
     assert "TIMED_OUT: b1-main" in page.text
     assert "not <b>an</b> event" in page.text
     assert "of about" not in page.text

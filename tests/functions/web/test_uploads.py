@@ -25,7 +25,7 @@ URLS = re.compile(rb"^(https?:[^ |]+)", re.MULTILINE)
 
 def _checked(browser: Browser, content: bytes, filename: str = "may.checkm", **how: Any) -> Page:
     """The answer to what the page's script sends."""
-    token = browser.get("/").forms["/sign-out"]["csrf"]
+    token = browser.get("/find").forms["/sign-out"]["csrf"]
     size = how.get("size", len(content))
     query = f"filename={quote(filename)}&bytes={len(content)}&size={size}"
     event = {
@@ -141,13 +141,14 @@ def test_a_submission_beyond_a_quota_says_which(browser: Browser) -> None:
     browser.sign_in("depositor")
     now, owner = browser.function.SITE.now(), sub_of("depositor")
     quotas.begin_day(owner, now)
-    limits = Quotas(open_batches=1_000, daily_bytes=10**12, daily_mails=10_000)
+    limits = Quotas(1_000, 10**12, 10_000, 1_000, 1_000)
     quotas.add_mails(owner, 10_000, limits, now)
 
     answer = _submit(browser)
 
     assert answer.status == 429
     assert "10,000 are used today of the 10,000" in answer.alert
+    assert "used 10,000 of 10,000 mails" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 import pytest
 
 from tests.functions.web.browser import Browser
-from tests.functions.web.edit_records import TEAM, EditRecords, store_edits
+from tests.functions.web.edit_records import TEAM, EditRecords, kept_edits
+from tests.tables import KeptRecords
 
 
 @pytest.fixture
-def records(browser: Browser) -> EditRecords:
-    site = browser.function.SITE
-    return store_edits(site.settings, site.s3)
+def records(browser: Browser, kept_records: KeptRecords) -> EditRecords:
+    return kept_edits(browser, kept_records)
 
 
 def test_a_worker_sees_what_they_have_and_what_their_team_may_take(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from jobyard.domain.jobs.job_type import StepInput
-from jobyard.jobtypes.calls import CALLED_AT, next_look_s
+from jobyard.jobtypes.calls import CALLED_AT, next_poll_s
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -14,7 +14,7 @@ def looks(called_at: datetime, hours: float, least_s: float = 10.0) -> list[date
     found, now = [], called_at
     waiting = StepInput("b", "b.0.0", "", {}, {}, {CALLED_AT: called_at.isoformat()}, attempt=1)
     while now < called_at + timedelta(hours=hours):
-        wait_s = next_look_s(waiting, now, least_s, hours)
+        wait_s = next_poll_s(waiting, now, least_s, hours)
         assert wait_s >= least_s or now + timedelta(seconds=wait_s) == called_at + timedelta(
             hours=hours
         )

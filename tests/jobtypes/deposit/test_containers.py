@@ -315,6 +315,7 @@ def _read_through(found: Iterator[Member]) -> None:
             pass
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.bz2", "x.bz2"])
 def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(
     context: StorageContext, name: str
@@ -407,6 +408,7 @@ def test_what_unpacks_badly_stores_no_object(
 LONG = 4 * 1024**2  # bytes of a window
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize(
     ("name", "content"),
     [

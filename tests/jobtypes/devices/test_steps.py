@@ -255,6 +255,22 @@ def test_the_parts_of_an_upload_read_the_image_once(bench: Bench) -> None:
     assert bench.simulator.image_bytes == 2 * (len(IMAGE) * 3 - 3 * BLOCK)
 
 
+def test_a_worker_that_has_not_read_the_image_reads_it_in_parts_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, device = bench.context, bench.simulator.device("ok-23")
+    bench.context = replace(context, must_stop=lambda: True)
+    for _ in range(2):
+        bench.attempt("ok-23")
+    monkeypatch.setattr(steps, "_digests", {})
+
+    bench.context, bench.seconds_per_look = context, 50.0
+    results = [bench.attempt("ok-23") for _ in range(3)]
+
+    assert [type(each) for each in results] == [Continue, Continue, Done]
+    assert (bytes(device.content), device.requests["PUT /update"]) == (IMAGE, 3)
+
+
 def test_an_image_that_changes_between_two_parts_is_not_sent_whole(bench: Bench) -> None:
     bench.context = replace(bench.context, must_stop=lambda: True)
     bench.attempt("ok-22")

@@ -21,4 +21,4 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base_format, "CHUNK_FEATURES", 3)
     monkeypatch.setattr(base_format, "ID_BLOCK", 4)
     monkeypatch.setattr(base, "SEGMENT_CHUNKS", 2)
-    monkeypatch.setattr(readers, "_CHUNKS_KEPT", 2)
+    monkeypatch.setattr(readers, "_MAX_CACHED_CHUNKS", 2)

@@ -38,7 +38,7 @@ class Units(Listener):
         units = sum(
             each["CapacityUnits"] for each in (found if isinstance(found, list) else [found])
         )
-        if "Put" in call.operation or "Write" in call.operation:
+        if any(verb in call.operation for verb in ("Put", "Write", "Statement")):
             self.written += units
         else:
             self.read += units

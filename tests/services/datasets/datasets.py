@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jobyard.domain.datasets.base_format import place
+from jobyard.domain.datasets.base_format import keyed_line
 from jobyard.domain.datasets.changes import FeatureChange, change_of
 from jobyard.domain.datasets.commit import Author, CommitOrigin
 from jobyard.domain.datasets.dataset import Dataset
@@ -60,9 +60,16 @@ def origin(number: int = 1, attempt: int = 1) -> CommitOrigin:
 def make_dataset(name: str, features: Iterable[Feature], context: DatasetContext) -> Dataset:
     """A dataset with these features at its first revision."""
     folder = files.base_folder(name, 1, "test")
-    index = base.write_base(base.in_curve_order(map(place, features)), folder, context)
+    index = base.write_base(base.in_curve_order(map(keyed_line, features)), folder, context)
     dataset = Dataset(
-        name, name.title(), context.now(), "anna", "id-anna", folder, index.features, index.boxes
+        name,
+        name.title(),
+        context.now(),
+        "anna",
+        "id-anna",
+        folder,
+        index.feature_count,
+        index.boxes,
     )
     datasets.put_new(dataset)
     return dataset
@@ -116,13 +123,13 @@ def check_reads(name: str, revisions: list[Features], context: DatasetContext) -
         shared = RevisionReader(dataset, revision, context)
         assert shared.features_at(ids) == {each: expected[each] for each in ids if each in expected}
         for extent in EXTENTS:
-            inside = {each.feature_id: each for each in expected.values() if extent.has(each)}
+            inside = {each.feature_id: each for each in expected.values() if extent.includes(each)}
             assert by_id(features_in(dataset, revision, extent, context)) == inside
             assert by_id(shared.features_in(extent)) == inside
         near = Box(-30, -30, 30, 30)
         assert by_id(shared.features_near([near])) == {
             each.feature_id: each
             for each in expected.values()
-            if any(box.meets(near) for box in boxes_of(each.geometry))
+            if any(box.intersects(near) for box in boxes_of(each.geometry))
         }
     assert len(expected) == dataset.features

@@ -152,7 +152,7 @@ def test_a_commit_is_all_or_nothing_wherever_its_worker_dies(
         "Query",  # whose commit is decided?
         "Query",
         "GetObject",  # the change file
-        "BatchWriteItem",  # versions
+        "BatchExecuteStatement",  # versions
         "PutItem",  # the commit
         "PutItem",  # the head
         "Query",

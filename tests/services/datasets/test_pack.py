@@ -51,7 +51,7 @@ def real_now() -> datetime:
 
 
 def index_of(name: str, context: DatasetContext) -> BaseIndex:
-    return BaseIndex.of_content(files.read(files.index_key(head(name).base), context))
+    return BaseIndex.from_bytes(files.read(files.index_key(head(name).base), context))
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -62,7 +62,7 @@ def test_readers_see_each_revision_as_before_a_pack(context: DatasetContext, tur
 
     assert after == head("packed")
     assert (after.base_revision, after.revision) == (6, 6)
-    assert index_of("packed", context).features == len(revisions[-1])
+    assert index_of("packed", context).feature_count == len(revisions[-1])
     check_reads("packed", revisions, context)
 
 

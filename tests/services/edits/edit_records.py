@@ -6,7 +6,7 @@ from typing import Any
 
 from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.extent import Box
-from jobyard.domain.edits.attachment import Attachment
+from jobyard.domain.edits.attachment import Attachment, AttachmentState
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.edit_job import EDIT, EditJob
 from jobyard.domain.edits.team import Team, TeamMember, User
@@ -107,3 +107,9 @@ def requested(*, sends: int = 0) -> tuple[Attachment, ...]:
     for _ in range(sends):
         attachment = attachment.sent(NOON)
     return (attachment,)
+
+
+def sent_attachments() -> tuple[Attachment, ...]:
+    """An attachment whose custodian has sent a file."""
+    file = {"filename": "survey.zip", "key": "edits/e/attachments/1-a", "size": 9}
+    return (replace(requested()[0], state=AttachmentState.UPLOADED, **file),)

@@ -1,5 +1,6 @@
 """Custodians answer by their link, without an account; the last answer frees the edit job."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from jobyard.domain.edits.attachment import LINK_TIME
 from jobyard.domain.edits.edit_job import EditJob
-from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound
+from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound, QuotaExceeded
 from jobyard.services.edits import allocations, attachments, proposals
 from jobyard.store import edits
 from tests.functions.api.api_client import Api
@@ -116,6 +117,23 @@ def test_a_link_that_is_sent_again_replaces_the_one_before(people: Requests) -> 
     with pytest.raises(InvalidTransition, match="newer mail"):
         attachments.requested_by_link(old, stranger(people))
     assert attachments.requested_by_link(link(people, job), stranger(people)).attachment.sends == 2
+
+
+def test_mails_to_custodians_count_for_the_planner_who_sends_them(people: Requests) -> None:
+    job = a_blocked_job(people, "ines", "jon")
+    request = people.planner()
+    limits = replace(request.settings.quotas, daily_mails=3)
+    allowed = replace(request, settings=replace(request.settings, quotas=limits))
+    attachments.resend(job.edit_id, 1, allowed)
+    attachments.resend(job.edit_id, 1, allowed)  # a repeat
+
+    with pytest.raises(QuotaExceeded, match=r"3 are used today .* \(DailyMailsPerPerson\)"):
+        attachments.resend(job.edit_id, 1, replace(allowed, key="another"))
+
+    assert len(people.mails(job.edit_id)) == 3
+    attachments.resend(
+        job.edit_id, 1, replace(people.by("pia", "planner"), settings=allowed.settings)
+    )
 
 
 def test_a_link_expires_after_two_weeks(people: Requests) -> None:

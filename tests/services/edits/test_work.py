@@ -10,7 +10,15 @@ from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.edit_job import EditState
 from jobyard.domain.edits.upload import upload_digest
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition, NotFound
+from jobyard.domain.edits.work import Priority
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    InvalidTransition,
+    NotFound,
+    QuotaExceeded,
+)
 from jobyard.services.edits import allocations, claims, proposals, reviews, settings, uploads
 from jobyard.services.edits.access import id_of
 from jobyard.services.edits.read_file import read_file
@@ -54,6 +62,20 @@ def people(api: Api) -> Requests:
 
 
 # ---- Planners
+
+
+def test_a_planner_may_have_so_many_open_edit_jobs(people: Requests) -> None:
+    proposal = proposals.Proposal("counties", BOX)
+    limited = [people.planner(key=key) for key in ("first", "first", "second", "third")]
+    quotas = replace(limited[0].settings.quotas, open_edits=2)
+    limited = [replace(each, settings=replace(each.settings, quotas=quotas)) for each in limited]
+    first, *_ = [proposals.propose(proposal, each) for each in limited[:3]]
+
+    with pytest.raises(QuotaExceeded, match=r"2 edit jobs are open.*2 \(OpenEditJobsPerPerson\)"):
+        proposals.propose(proposal, limited[3])
+    proposals.delete(first.edit_id, people.planner())
+
+    assert proposals.propose(proposal, limited[3]).state == "proposed"
 
 
 def test_a_proposal_is_allocated_and_its_team_gets_one_mail(people: Requests) -> None:
@@ -139,6 +161,17 @@ def test_the_planner_edits_while_a_worker_works_and_the_claim_stays(people: Requ
     assert claims.download(job.edit_id, people.worker()).job.state == "downloaded"
 
 
+def test_the_open_child_of_a_job_has_its_new_priority_and_times(people: Requests) -> None:
+    child = a_stored_child(FailureType.VALIDATION, "downloaded", "anna")
+    fields = {"priority": Priority.HIGH, "planned_end": NOON, "buffer": 1.0}
+
+    proposals.edit(child.parent_id, proposals.ProposalEdit(fields), people.planner())
+
+    after = edits.get_child(child.child_id)
+    assert (after.priority, after.planned_end) == (Priority.HIGH, NOON)
+    assert (after.state, after.worker, after.name) == ("downloaded", user("anna"), child.name)
+
+
 def test_only_a_proposal_is_deleted_and_it_is_gone(people: Requests) -> None:
     job, busy = a_stored_job(), a_stored_job("allocated")
 
@@ -164,7 +197,7 @@ def test_a_revoked_job_is_a_proposal_and_its_worker_gets_the_reason(people: Requ
         allocations.revoke(a_stored_job("allocated").edit_id, people.planner(reason=""))
 
 
-@pytest.mark.parametrize("state", ["activated", "uploaded", "committed"])
+@pytest.mark.parametrize("state", ["activated", "uploaded"])
 def test_while_the_machine_works_a_planner_is_asked_to_try_again(
     state: str, people: Requests
 ) -> None:
@@ -173,6 +206,26 @@ def test_while_the_machine_works_a_planner_is_asked_to_try_again(
     for change in (allocations.revoke, allocations.abandon):
         with pytest.raises(InvalidTransition, match="the machine is working on it; try again"):
             change(job.edit_id, people.planner())
+
+
+@pytest.mark.parametrize("state", ["committed", "published"])
+def test_what_is_live_is_not_taken_back_later_either(state: str, people: Requests) -> None:
+    job = a_stored_job(state, "anna")
+
+    for change in (allocations.revoke, allocations.abandon):
+        with pytest.raises(InvalidTransition, match=f"{state}: cannot .* changes are live, and an"):
+            change(job.edit_id, people.planner())
+
+
+def test_the_refusal_names_who_acts_next_if_the_actor_can_do_nothing(people: Requests) -> None:
+    child = a_stored_child(FailureType.VALIDATION)
+    expected = f"is invalid: cannot download; anna acts next: they repair .*{child.child_id}"
+
+    with pytest.raises(InvalidTransition, match=expected):
+        claims.download(child.parent_id, people.worker("anna"))
+    ended = a_stored_job("completed", "anna")
+    with pytest.raises(InvalidTransition, match="cannot download; there is nothing left to do"):
+        claims.download(ended.edit_id, people.worker("anna"))
 
 
 def test_an_idle_claim_is_shown_and_released_by_a_planner_only(people: Requests) -> None:
@@ -209,7 +262,7 @@ def test_archiving_many_has_an_outcome_for_each(people: Requests) -> None:
 
     assert [each.edit_id for each in outcomes] == [done.edit_id, busy.edit_id, nothing]
     assert outcomes[0].refusal == ""
-    assert "edit is allocated: cannot archive" in outcomes[1].refusal
+    assert "is allocated: cannot archive" in outcomes[1].refusal
     assert "no edit job" in outcomes[2].refusal
     context = people.query("planner", "planner")
     archived = queries.EditFilter("archived", dataset="counties")
@@ -246,7 +299,7 @@ def test_edit_jobs_of_all_datasets_are_listed_by_state_team_and_type(
     assert names(queries.EditFilter(state=EditState.COMPLETED)) == ["3"]
     assert names(queries.EditFilter(dataset="roads")) == ["2"]
     monkeypatch.setattr(queries, "_READ_TOGETHER", 1)
-    monkeypatch.setattr(queries, "_MOST_READ", 2)
+    monkeypatch.setattr(queries, "_MAX_READ", 2)
     assert names(queries.EditFilter(team="north")) == ["1"]
     assert names(queries.EditFilter(edit_type="lakes", team="south")) == []
     first = queries.list_edits(context, queries.EditFilter(team="-"), after="", limit=9)
@@ -364,7 +417,7 @@ def test_what_has_ended_or_waits_is_not_activated_or_edited(state: str, people: 
     with pytest.raises(InvalidTransition):
         claims.activate(job.edit_id, people.worker("anna"))
     if state != "quarantined":
-        with pytest.raises(InvalidTransition, match=f"edit is {state}: cannot edit"):
+        with pytest.raises(InvalidTransition, match=f"is {state}: cannot edit"):
             proposals.edit(job.edit_id, proposals.ProposalEdit({"name": "x"}), people.planner())
 
 
@@ -528,6 +581,25 @@ def test_required_corrections_are_a_fixup_for_the_worker(people: Requests) -> No
     assert "the name is wrong" in people.mail_text(job.edit_id)
     with pytest.raises(BadRequest, match="needs a comment"):
         reviews.discard(review.child_id, " ", people.reviewer())
+
+
+def test_no_decision_loses_what_a_reviewer_uploaded(people: Requests) -> None:
+    review = a_stored_child(FailureType.QUARANTINE_REVIEW, "downloaded", "zoe", edits=CHANGES)
+    embargo = a_stored_child(FailureType.EMBARGO_REVIEW, "downloaded", "zoe")
+
+    for decide in (reviews.approve, reviews.discard):
+        with pytest.raises(InvalidTransition, match="would be lost: require corrections, or rel"):
+            decide(review.child_id, "fine", people.reviewer())
+    with pytest.raises(InvalidTransition, match="is not edited: approve or discard"):
+        uploads.upload(embargo.child_id, sent(embargo, "zoe"), people.reviewer())
+
+    view = queries.edit_job(review.child_id, people.query("zoe", "reviewer"))
+    of_embargo = queries.edit_job(embargo.child_id, people.query("zoe", "reviewer"))
+    assert {"approve", "discard"}.isdisjoint(view.actions)
+    assert "require_corrections" in view.actions
+    assert {"upload", "require_corrections"}.isdisjoint(of_embargo.actions)
+    claims.relinquish(review.child_id, people.reviewer())
+    assert edits.get_child(review.child_id).edits is None
 
 
 def test_discarded_changes_are_kept_and_a_discarded_package_ends_its_job(people: Requests) -> None:

@@ -1,4 +1,4 @@
-"""Requests to a host are bounded over all workers, and a busy host is left alone."""
+"""Requests to a host are bounded over all workers, and all back off from a busy host."""
 
 import time
 from collections.abc import Iterator
@@ -12,9 +12,13 @@ import pytest
 
 from jobyard.domain.batches.worker_leases import WorkerLease
 from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient
 from jobyard.jobtypes.http_client.host_gate import HostGate
-from jobyard.services.batches.worker_leases import host_limit
+from jobyard.services.batches.worker_leases import count_worker, host_limit, uncount_worker
+from jobyard.services.schedules.commands import ScheduleSpec, create
+from jobyard.store import worker_leases
 from jobyard.store.worker_leases import SharedLimits
 from tests.harness import Harness, Payloads, single_files
 from tests.jobtypes.payload_server import PayloadServer
@@ -122,6 +126,53 @@ def test_a_missing_file_or_one_in_preparation_leaves_its_host_open(
     assert fetch(http, server.serve("/b", b"content")) == b"content"
 
 
+def test_workers_without_a_lease_share_what_a_host_gets(harness: Harness) -> None:
+    """Those of tasks and of a schedule's job: each counts as a leased worker does."""
+    settings = replace(harness.settings, requests_per_host=PER_HOST)
+    lease = WorkerLease(1, "maps", "", NOON, NOON + timedelta(hours=1), workers=1)
+    worker_leases.put(SharedLimits({"b main": lease}))
+    clock = Clock()
+    gates = [HostGate(clock.now) for _ in range(7)]
+
+    limits = []
+    for number, gate in enumerate(gates):
+        count_worker(f"task {number}", gate, settings, clock.now())
+        limits.append(host_limit(worker_leases.get(), settings))
+
+    assert limits == [3, 2, 1, 1, 1, 1, 1]  # of six, with the leased one
+    assert len(worker_leases.get().others) == PER_HOST - 1
+    with pytest.raises(FetchRefused, match="as many requests as it may have"):
+        gates[6].enter("a:443", lambda: 0.0)  # it found no room
+    uncount_worker("task 0", gates[0], clock.now())
+    count_worker("task 6", gates[6], settings, clock.now())
+    gates[6].enter("a:443", lambda: 0.0)
+    clock.at += timedelta(minutes=3)  # all others are dead
+    count_worker("task 6", gates[6], settings, clock.now())
+    assert worker_leases.get().others.keys() == {"task 6"}
+    assert host_limit(worker_leases.get(), settings) == PER_HOST // 2
+
+
+def test_a_job_of_a_schedule_backs_off_from_a_host_that_a_batch_found_busy(
+    harness: Harness, payloads: Payloads
+) -> None:
+    host = payloads.url.removeprefix("http://")
+    rule = {"kind": "daily", "at": "02:00", "zone": "UTC", "anchor": f"{harness.at:%Y-%m-%d}"}
+    parameters = {"url": f"{payloads.url}/nightly"}
+    spec = ScheduleSpec("Tidy up", "http", recurrence_of(rule), Policy(), parameters)
+    schedule = create(spec, harness.context())
+    assert schedule.next_at is not None
+    harness.at = schedule.next_at
+    busy = harness.at + timedelta(hours=1)
+    worker_leases.put(SharedLimits({}, {host: busy}))
+    harness.tick()
+
+    harness.machines.run_all()
+
+    assert payloads.posted != []
+    assert harness.at >= busy
+    assert worker_leases.get().others == {}
+
+
 def test_a_request_that_gets_no_turn_waits_without_a_failed_attempt() -> None:
     gate = HostGate(Clock().now)
     gate.allow(1, {})
@@ -137,7 +188,7 @@ def test_a_request_that_gets_no_turn_waits_without_a_failed_attempt() -> None:
     gate.enter("a:443", lambda: 0.0)
 
 
-def test_other_workers_leave_a_busy_host_alone_too(harness: Harness, payloads: Payloads) -> None:
+def test_other_workers_back_off_from_a_busy_host_too(harness: Harness, payloads: Payloads) -> None:
     harness.payloads.retry_after["/a.txt"] = 600
     manifest = single_files(payloads, {"a.txt": b"a"})
     payloads.status["/a.txt"] = 503

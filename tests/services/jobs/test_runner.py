@@ -64,7 +64,7 @@ class OneJob:
     def free_slots(self, active_count: int) -> int:
         return 1
 
-    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+    def interruption_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
         return None
 
     def must_stop(self, job: JobRecord, step: str) -> bool:
@@ -80,7 +80,7 @@ class OneJob:
         self.written += [after for _, after in changes]
         return [after for _, after in changes]
 
-    def note_conflict(self) -> None: ...
+    def note_stale_job(self) -> None: ...
 
     def refresh(self) -> None: ...
 
@@ -221,7 +221,7 @@ def test_an_attempt_waits_before_a_step_that_its_source_does_not_let_begin() -> 
         return name, lambda _step_input, _context: ran.append(name) or Done()
 
     class ClosedBeforeUpload(OneJob):
-        def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+        def interruption_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
             return Continue(90.0, "the window is closed") if step == "upload" else None
 
     steps = tuple(step(name) for name in ("reach", "upload", "verify"))

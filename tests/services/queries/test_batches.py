@@ -202,6 +202,7 @@ def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
     view = operation_queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert view.operation.not_requeueable == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
+    assert view.operation.outcomes == {"refused": 1, "accepted": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()
     assert (group.count, group.not_requeueable) == (1, 1)
     why = "1 failed job for the depositor to submit again, or a person to delete"

@@ -7,7 +7,7 @@ import pytest
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.services.reports import mail
 from jobyard.services.reports.mail import (
-    MAILS_A_MINUTE,
+    MAILS_PER_MINUTE,
     QUICK_TRIES,
     SEND_TIMEOUT_S,
     deliver_waiting,
@@ -41,20 +41,20 @@ def put_waiting_report(
 
 def test_ignored_mails_do_not_delay_others(harness: Harness, files: dict[str, str]) -> None:
     """Each of the older ones comes again an hour after its last try."""
-    for number in range(MAILS_A_MINUTE + 10):
+    for number in range(MAILS_PER_MINUTE + 10):
         put_waiting_report(harness, f"old-{number}", files, age=1800, tries=QUICK_TRIES)
     put_waiting_report(harness, "new-one", files, age=1)
 
     left = deliver_waiting(harness.report_context())
 
     assert reports.get("new-one", 1).delivery.state is DeliveryState.SENT
-    assert left == MAILS_A_MINUTE + 10
+    assert left == MAILS_PER_MINUTE + 10
 
 
 def test_no_more_mails_are_sent_than_a_tick_has_time_for(
     harness: Harness, files: dict[str, str]
 ) -> None:
-    for number in range(MAILS_A_MINUTE + 3):
+    for number in range(MAILS_PER_MINUTE + 3):
         put_waiting_report(harness, f"many-{number}", files, age=100 - number)
 
     assert deliver_waiting(harness.report_context()) == 3

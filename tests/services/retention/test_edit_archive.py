@@ -1,7 +1,6 @@
 """An edit job that a planner archived long ago goes to the archive with its children and mails."""
 
 import json
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +14,10 @@ from jobyard.services.queries import edits as queries
 from jobyard.store import edits, reports, usage
 from tests.archived_fixtures import reset_retention
 from tests.edit_stories import ADMIN, ANNA, PLANNER, EditStory
-from tests.faults.injection import FunctionDied
 from tests.harness import Harness
 from tests.scenarios.test_edits import UNIQUE, renamed, started
 from tests.services.retention.test_archive import done, objects, retain
-from tests.services.retention.test_campaign_archive import DiesBeforeEachWrite
+from tests.services.retention.test_campaign_archive import retain_dying
 
 pytestmark = pytest.mark.emulator
 OLD = timedelta(days=91)
@@ -116,15 +114,9 @@ def test_an_edit_job_whose_mail_is_not_sent_stays(stack: Harness) -> None:
 def test_a_retention_that_dies_before_each_write_archives_an_edit_job_once(stack: Harness) -> None:
     job = archived_job(stack)
     stack.at += OLD
-    dying = DiesBeforeEachWrite()
 
-    outcome = None
-    with stack.interceptor.listening(dying):
-        for _ in range(100):
-            with suppress(FunctionDied):
-                outcome = retain(stack, "dying-retention-of-edits.0.1")
-                break
+    outcome, deaths = retain_dying(stack, "dying-retention-of-edits.0.1")
 
     assert outcome == done(1)
-    assert len(dying.seen) > 8
+    assert deaths > 8
     assert left_of(stack, job) == []

@@ -6,6 +6,8 @@ the roles that the API, the CLI and the docs name.
 
 from collections.abc import Iterable, Mapping
 
+from jobyard.domain.plurals import alternatives
+
 # The groups of the user pool that are roles.
 ROLES = ("viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin")
 # A person's relation to one batch or collection. No group has such a name: it has no spaces.
@@ -24,7 +26,7 @@ _WORKERS = ("worker",)  # and only in their teams; an admin may not do the work 
 _REVIEWERS = ("reviewer",)  # and only what they had no part in
 
 # Only the machine may send an event that is not listed. "view" includes all details, such as the
-# reports and cost of a batch. Without it, the answer is that the thing does not exist.
+# reports and cost of a batch. Without it, the answer is that the entity does not exist.
 ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "list"): ("viewer", "depositor", "operator", "admin"),  # a depositor's own only
     ("batch", "view"): (SUBMITTER, *_READERS),
@@ -95,8 +97,13 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("dead letter", "redrive"): _ADMINS,
     ("dead letter", "discard"): _ADMINS,
     ("webhook", "view"): _ADMINS,
-    ("webhook", "put"): _ADMINS,
+    ("webhook", "create"): _ADMINS,
+    ("webhook", "update"): _ADMINS,
+    ("webhook", "rotate_secret"): _ADMINS,
+    ("webhook", "disable"): _ADMINS,
+    ("webhook", "enable"): _ADMINS,
     ("webhook", "delete"): _ADMINS,
+    ("webhook", "redeliver"): _ADMINS,
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,
@@ -141,9 +148,11 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("attachment", "request"): _PLANNERS,  # custodians answer by the link in their mail
     ("attachment", "resend"): _PLANNERS,
     ("attachment", "answer"): _PLANNERS,
+    ("attachment", "download"): _PLANNERS,  # workers and reviewers have them in their packages
     ("worklist", "view"): ("planner", "worker", "reviewer", "admin"),
     ("edit settings", "view"): _DATASET_READERS,
     ("edit settings", "put"): _ADMINS,
+    ("edit settings", "delete"): _ADMINS,
     ("team", "view"): _DATASET_READERS,
     ("team", "put"): _ADMINS,
     ("team", "delete"): _ADMINS,
@@ -151,12 +160,12 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 
 def roles_for(kind: str, event: str) -> tuple[str, ...]:
-    """The roles and relations that may send `event` to a thing of `kind`; empty if none may."""
+    """The roles and relations that may send `event` to an entity of `kind`; empty if none may."""
     return ACCESS.get((kind, event), ())
 
 
 def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:
-    """Whether a person with these roles and relations may send `event` to a thing of `kind`."""
+    """Whether a person with these roles and relations may send `event` to an entity of `kind`."""
     return not set(roles).isdisjoint(roles_for(kind, event))
 
 
@@ -174,7 +183,7 @@ def refusal(kind: str, event: str, roles: Iterable[str], hint: str = "ask one of
 def listed(roles: Iterable[str]) -> str:
     """Roles as a sentence lists them: "a depositor, an operator or an admin"."""
     names = [role if role in RELATIONS else _with_article(role) for role in roles]
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return alternatives(names)
 
 
 # The verbs of events whose names do not read well before an object.
@@ -187,6 +196,8 @@ _VERBS = {
     "publish_again": "publish again",
     "require_corrections": "require corrections in",
     "resend_report": "send again a report of",
+    "redeliver": "send again a delivery of",
+    "rotate_secret": "rotate the secret of",
     "run_now": "start a run of",
     "update_reporting": "update the reporting of",
     "view_log": "see the log of",

@@ -14,10 +14,10 @@ REGION = "us-east-1"
 class Usage:
     """Counts of what AWS bills.
 
-    `mb_ms` is memory (MB) times billed time (ms), summed over invocations. `transitions` include
-    the start of each Map child. `s3_writes` are PUT, COPY, POST and LIST requests, `s3_reads` all
-    others but DELETE, which is free. `bytes_stored` are the bytes written to S3. `mails` counts one
-    for each recipient, `events` those that S3 sent.
+    `ms` is the billed time of Lambda, `mb_ms` memory (MB) times that, summed over invocations.
+    `transitions` include the start of each Map child. `s3_writes` are PUT, COPY, POST and LIST
+    requests, `s3_reads` all others but DELETE, which is free. `bytes_stored` are the bytes written
+    to S3. `mails` counts one for each recipient, `events` those that S3 sent.
     """
 
     write_units: float = 0.0

@@ -17,7 +17,7 @@ from jobyard.domain.batches.batch import INTAKE_PREFIX
 from jobyard.domain.batches.mail_event import MailEvent
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
-_SHOWN = 200  # characters of a letter that is no event we know
+_MAX_SUMMARY_LETTERS = 200  # characters of a letter that is no event we know
 
 
 class LetterKind(StrEnum):
@@ -67,6 +67,12 @@ class DeadLetter:
 
     def __post_init__(self) -> None:
         clean_fields(self, summary=MESSAGE_BYTES, error=MESSAGE_BYTES)
+
+    @property
+    def target_name(self) -> str:
+        """The name of what should have had it, without the version of a function or machine."""
+        parts = self.target.split(":")
+        return parts[6] if len(parts) > 6 else parts[-1]
 
     @property
     def advice(self) -> str:
@@ -122,7 +128,7 @@ def dead_letter(message: Mapping[str, Any]) -> DeadLetter:
         message["MessageId"],
         datetime.fromtimestamp(sent_ms / 1000, UTC),
         kind,
-        summary or message["Body"][:_SHOWN],
+        summary or message["Body"][:_MAX_SUMMARY_LETTERS],
         target,
         error,
         event,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class JobyardError(Exception):
-    """A request was refused. The message says what the caller can do."""
+    """A request was refused or has failed. The message says what the caller can do."""
 
 
 class InvalidLifecycle(JobyardError):

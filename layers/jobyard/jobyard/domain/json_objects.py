@@ -30,7 +30,7 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Whether objects and lists of a JSON value are nested in more than so many levels."""
+    """Whether objects and lists of a JSON value are nested more deeply than `levels`."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(levels):
         members = [each.values() if isinstance(each, dict) else each for each in level]

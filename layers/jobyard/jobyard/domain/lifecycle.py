@@ -13,6 +13,7 @@ from typing import Any
 
 from jobyard.domain.access import RELATIONS, ROLES, is_allowed, refusal, roles_for
 from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition, NotFound
+from jobyard.domain.plurals import alternatives
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 MACHINE = "machine"  # the actor and sender of what Jobyard does by itself
@@ -29,18 +30,26 @@ class StateType(StrEnum):
 
 @dataclass(frozen=True)
 class State:
-    """A state. `description` says how a thing enters and leaves it; `labels` are by audience."""
+    """A state. `description` says how an entity enters and leaves it. `labels` has its name by
+    audience, such as `deposit`, `schedule` or `device`.
+    """
 
     name: str
     type: StateType
     description: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def shown_as(self) -> str:
+        """The label of each audience, as tables show them; one if all have the same."""
+        labels = [*self.labels.values()]
+        return " / ".join(labels if len(set(labels)) > 1 else labels[:1])
+
 
 @dataclass(frozen=True)
 class Transition:
-    """`event`, sent by one of `senders` (roles, relations, or `MACHINE`), leads from `before` to
-    `after`.
+    """`event`, sent by one of `senders`, leads from `before` to `after`. Senders are roles,
+    relations of a person to the entity (such as its submitter), or `MACHINE`.
 
     Only a transition that is declared to come `after_end` leaves a terminal state.
     """
@@ -84,7 +93,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Move:
-    """One transition at a time for a cause. A write has `before` in its condition."""
+    """A transition that was made, its time and cause. A write has `before` in its condition."""
 
     before: str
     event: str
@@ -95,10 +104,14 @@ class Move:
 
 @dataclass(frozen=True)
 class UnavailableEvent:
-    """An event that a person cannot send now. `reason` says which state or role it needs."""
+    """An event that a person cannot send now. `reason` says which state or role it needs. If
+    the entity's `state` is the reason, `needs` are the states that allow the event, else ().
+    """
 
     event: str
     reason: str
+    state: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -276,7 +289,7 @@ class Lifecycle:
         """The events that people can send, but not a person with `roles` in `state`, in table
         order, each with the reason.
 
-        `kind` is the thing's kind in the access table, if it is not the lifecycle's name: events
+        `kind` is the entity's kind in the access table, if it is not the lifecycle's name: events
         that it never takes are left out. `refused` has the reasons, by event, why it cannot take
         what its state allows.
         """
@@ -293,11 +306,9 @@ class Lifecycle:
             if set(senders).isdisjoint(roles):
                 found.append(UnavailableEvent(event, refusal(kind or self.name, event, senders)))
             elif state not in states:
-                *others, last = dict.fromkeys(states)
-                needed = f"{', '.join(others)} or {last}" if others else last
-                found.append(
-                    UnavailableEvent(event, f"the {self.name} must be {needed}; it is {state}")
-                )
+                needs = tuple(dict.fromkeys(states))
+                reason = f"the {self.name} must be {alternatives(needs)}; it is {state}"
+                found.append(UnavailableEvent(event, reason, state, needs))
             elif event in refused:
                 found.append(UnavailableEvent(event, refused[event]))
         return tuple(found)

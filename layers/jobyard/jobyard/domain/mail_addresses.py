@@ -41,7 +41,7 @@ _HOST = re.compile(
     r"(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])"
 )
 # Characters that IDNA 2003 maps to others and today's domain names keep (RFC 5892).
-_KEPT = re.compile("[\u00df\u03c2\u200c\u200d]")
+_DEVIATION_LETTERS = re.compile("[\u00df\u03c2\u200c\u200d]")
 
 
 class _Token(NamedTuple):
@@ -290,7 +290,9 @@ def _domain(text: str) -> str:
 def _label(label: str) -> str:
     if label.isascii():
         return label
-    if _KEPT.search(label):
-        prepared = "".join(letter if _KEPT.match(letter) else nameprep(letter) for letter in label)
+    if _DEVIATION_LETTERS.search(label):
+        prepared = "".join(
+            letter if _DEVIATION_LETTERS.match(letter) else nameprep(letter) for letter in label
+        )
         return "xn--" + prepared.encode("punycode").decode("ascii")
     return label.encode("idna").decode("ascii")

@@ -71,6 +71,21 @@ class NamedBatch:
 
 
 @dataclass(frozen=True)
+class RefusedBatches:
+    """How many of the newest failed batches failed as a whole in the last 24 hours, such as those
+    whose manifest was refused, and the newest of them. There may be more unless it `is_exact`.
+    """
+
+    number: int
+    is_exact: bool
+    batch_id: str
+    filename: str
+
+    def __post_init__(self) -> None:
+        clean_fields(self, filename=NAME_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
 class WaitingBatch:
     """The batch that has been pending or held longest."""
 
@@ -261,6 +276,7 @@ class Overview:
     system: SystemHealth | None = None
     campaigns: tuple[OpenCampaign, ...] | None = None
     limits: LimitsInUse | None = None
+    refused: RefusedBatches | None = None
     taken_at: datetime | None = field(default=None, compare=False, repr=False)
 
     @property

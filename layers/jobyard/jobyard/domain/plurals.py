@@ -1,4 +1,6 @@
-"""A count with its noun in the singular or plural."""
+"""Counts and lists in words."""
+
+from collections.abc import Sequence
 
 
 def plural(number: int, noun: str) -> str:
@@ -10,3 +12,8 @@ def plural(number: int, noun: str) -> str:
     if noun.endswith("y"):
         return f"{number:,} {noun[:-1]}ies"
     return f"{number:,} {noun}s"
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """`held`, `held or paused`, `held, paused or failed`. There is at least one name."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -61,7 +61,7 @@ class JobTotals:
 
     @classmethod
     def of_starts(cls, waited: Collection[timedelta | None]) -> "JobTotals":
-        """Starts of jobs that had `waited` so long each; None if a wait does not count."""
+        """Starts of jobs that had `waited` that long each; None if a wait does not count."""
         waits = [*NO_WAITS]
         for each in waited:
             if each is not None:

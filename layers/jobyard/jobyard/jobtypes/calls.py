@@ -26,7 +26,7 @@ _FIELDS = frozenset(
 )
 _MAX_LEVELS = 32  # of lists and objects in an answer
 _QUOTED = 200  # characters of an error that a message quotes
-_LONGEST_WAIT_S = 900.0  # before what was called is asked again
+_LONGEST_WAIT_S = 900.0  # between two polls of a call
 _WAIT_GROWTH = 0.1  # of the time waited so far; so a day takes some 220 waits
 
 
@@ -98,8 +98,8 @@ def quoted(body: bytes) -> str:
     return ""
 
 
-def next_look_s(step_input: StepInput, now: datetime, least_s: float, wait_h: float) -> float:
-    """Seconds until what was called is asked again: `least_s` or more, but not beyond the end of
+def next_poll_s(step_input: StepInput, now: datetime, least_s: float, wait_h: float) -> float:
+    """Seconds until a call is polled again: `least_s` or more, but not beyond the end of
     the wait. They grow with the time waited so far.
 
     Jobs that wait for about as long ask at the same instants, so that a pass of their batch serves

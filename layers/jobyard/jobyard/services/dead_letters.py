@@ -1,7 +1,8 @@
-"""Dead letters: events that could not be delivered. Shown, redriven or discarded.
+"""Dead letters: events that could not be delivered. People list, redrive or discard them.
 
-Listing leaves them visible to everybody. A command takes the queue's next messages away until it
-finds its own, so that nobody else handles that one meanwhile, and gives the others back at once.
+Listing receives messages with a visibility timeout of 0, so that everybody still sees them. A
+command receives messages until it finds its own, which nobody else can handle until its visibility
+timeout ends, and makes the others visible again at once.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from jobyard.services.context import CommandContext, QueryContext, require_reaso
 from jobyard.services.reports.mail_events import record_mail_event
 from jobyard.services.settings import Settings
 
-_SHOWN = 10  # what SQS gives at once
-_TAKEN_S = 15  # how long a command keeps messages from others
-_RECEIVES = 20  # of a command, until it has found its letter
-_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+_MAX_MESSAGES = 10  # that one receive can return: the limit of SQS
+_VISIBILITY_TIMEOUT_S = 15  # of the messages that a command receives
+_MAX_RECEIVES = 20  # of a command that looks for its letter
+_COUNT_ATTRIBUTES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ def list_dead_letters(sqs: Any, context: QueryContext) -> DeadLetters:
 
 def dead_letter_count(sqs: Any, settings: Settings) -> int:
     """The number of dead letters, roughly, for what is computed for all readers."""
-    found = sqs.get_queue_attributes(QueueUrl=settings.dead_letters, AttributeNames=_COUNTS)
-    return sum(int(found["Attributes"][name]) for name in _COUNTS)
+    found = sqs.get_queue_attributes(
+        QueueUrl=settings.dead_letters, AttributeNames=_COUNT_ATTRIBUTES
+    )
+    return sum(int(found["Attributes"][name]) for name in _COUNT_ATTRIBUTES)
 
 
 def redrive(letter_id: str, sqs: Any, context: CommandContext) -> None:
-    """Do what the event of a letter should have caused, then delete the letter.
+    """Handle the event of a letter now, then delete the letter. It is not moved back to a queue.
 
     The batch of a new manifest starts: the execution has the letter's id in its name, so it starts
     once, however often this is repeated. A second batch cannot follow: the machine continues the
@@ -102,7 +105,7 @@ def _finish(
 
 
 def _take(letter_id: str, sqs: Any, context: CommandContext) -> tuple[DeadLetter, str]:
-    """A letter with its receipt. Nobody else gets it for a moment.
+    """A letter with its receipt. Nobody else can receive it until its visibility timeout ends.
 
     Raises:
         StaleState: it is not in the queue now.
@@ -110,8 +113,8 @@ def _take(letter_id: str, sqs: Any, context: CommandContext) -> tuple[DeadLetter
     queue = context.settings.dead_letters
     taken: list[tuple[DeadLetter, str]] = []
     others: list[str] = []
-    for _ in range(_RECEIVES):
-        found = _receive(sqs, queue, _TAKEN_S)
+    for _ in range(_MAX_RECEIVES):
+        found = _receive(sqs, queue, _VISIBILITY_TIMEOUT_S)
         taken += [each for each in found if each[0].letter_id == letter_id]
         others += [receipt for letter, receipt in found if letter.letter_id != letter_id]
         if taken or not found:
@@ -126,13 +129,13 @@ def _take(letter_id: str, sqs: Any, context: CommandContext) -> tuple[DeadLetter
     )
 
 
-def _receive(sqs: Any, queue: str, hidden_s: int) -> list[tuple[DeadLetter, str]]:
-    """Some letters with their receipts. Others do not see them for `hidden_s` seconds."""
+def _receive(sqs: Any, queue: str, visibility_timeout_s: int) -> list[tuple[DeadLetter, str]]:
+    """Some letters with their receipts, invisible to others for `visibility_timeout_s` seconds."""
     found = sqs.receive_message(
         QueueUrl=queue,
-        MaxNumberOfMessages=_SHOWN,
-        VisibilityTimeout=hidden_s,
-        WaitTimeSeconds=1,  # asks all servers of SQS, not a few
+        MaxNumberOfMessages=_MAX_MESSAGES,
+        VisibilityTimeout=visibility_timeout_s,
+        WaitTimeSeconds=1,  # long polling: SQS queries all of its servers, not a subset
         MessageSystemAttributeNames=["SentTimestamp"],
         MessageAttributeNames=["All"],
     )

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.ids import system_schedule_id
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.jobtypes import TYPES
 from jobyard.services.runs import ExecutionRun
-from jobyard.services.settings import Settings
+from jobyard.services.settings import Settings, unqualified
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -50,6 +49,8 @@ def dataset_execution(task_id: str) -> str:
 
 def is_system_job(address: JobAddress) -> bool:
     """Whether a job is one of the system, in the schedule of a system job type."""
+    from jobyard.jobtypes import TYPES  # here: most requests of the API start no job
+
     system_types = (each.name for each in TYPES.values() if each.is_system)
     return address.origin_id in map(system_schedule_id, system_types)
 
@@ -57,6 +58,11 @@ def is_system_job(address: JobAddress) -> bool:
 def edit_execution(job_id: str, task: str, number: str, recoveries: int = 0) -> str:
     """The name of the execution of a task for an edit job or a child, after some recoveries."""
     return f"{job_id}-{task}-{number}" + (f"-r{recoveries}" if recoveries else "")
+
+
+def execution_arn(machine: str, name: str) -> str:
+    """The ARN of an execution of the machine with that ARN, or of an alias of it."""
+    return f"{unqualified(machine).replace(':stateMachine:', ':execution:')}:{name}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Executions:
         """
         name, machine = dataset_execution(task_id), self.settings.edit_machine
         self._start(machine, name, document)
-        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        arn = execution_arn(machine, name)
         with suppress(self.machines.exceptions.ExecutionDoesNotExist):  # Step Functions lags
             first: Mapping[str, Any] = json.loads(
                 self.machines.describe_execution(executionArn=arn)["input"]
@@ -121,7 +127,7 @@ class Executions:
 
     def status(self, machine: str, name: str) -> ExecutionStatus | None:
         """The status of the execution with that name; None if Step Functions has none."""
-        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        arn = execution_arn(machine, name)
         try:
             found = self.machines.describe_execution(executionArn=arn)
         except self.machines.exceptions.ExecutionDoesNotExist:

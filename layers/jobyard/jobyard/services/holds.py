@@ -26,6 +26,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.hold import Hold, HoldLift, active_hold, check_scope, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
+from jobyard.jobtypes import TYPES
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.batches.operations import start_operation
@@ -51,7 +52,8 @@ def place_hold(
     `replacing` replaces a hold in force. If the same hold is placed again, returns the stored one.
 
     Raises:
-        Forbidden: the actor may not. BadRequest: no such scope, no reason, or `until` is past.
+        Forbidden: the actor may not.
+        BadRequest: no such scope or job type, no reason, or `until` is past.
         AlreadyHeld: the scope is held already; the message says why.
         StaleState: someone else placed or lifted a hold at the same time.
     """
@@ -61,9 +63,10 @@ def place_hold(
     now = context.now()
     if until is not None and until <= now:
         raise BadRequest("until is in the past; leave it out or give a later time")
-    hold = Hold(
-        check_scope(scope), context.actor.name, context.reason, now, until, context.actor.sub
-    )
+    kind, _, name = check_scope(scope).partition(":")
+    if kind == "type" and name not in TYPES:
+        raise BadRequest(f"there is no job type {name!r}; there are {', '.join(TYPES)}")
+    hold = Hold(scope, context.actor.name, context.reason, now, until, context.actor.sub)
     seen = holds.find(hold.scope)
     if seen and active_hold([seen], now) and not replacing:
         if _equals(hold, seen):

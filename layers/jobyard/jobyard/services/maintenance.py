@@ -1,27 +1,24 @@
-"""The work of the system's job types, in slices. A slice is counted once, when it is done."""
+"""The work of the system's job types, in slices. A slice is counted once, when it is done.
+
+Each job type imports what it needs: an execution runs one of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobyard.domain.datasets.dataset import FIRST_REVISION
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.checkpoint import Checkpoint
-from jobyard.services.datasets import removal
-from jobyard.services.datasets.commit import roll_forward
-from jobyard.services.datasets.context import DatasetContext
-from jobyard.services.datasets.pack import is_due, pack, remove_lost, remove_unused
-from jobyard.services.executions import Executions
-from jobyard.services.recovery import recover_slice
-from jobyard.services.retention import FIRST, RetentionContext, run_slice
 from jobyard.services.settings import Settings
-from jobyard.store import checkpoints, datasets, transactions
+from jobyard.store import checkpoints, transactions
 from jobyard.store.transactions import TransactItem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
+
+    from jobyard.services.datasets.context import DatasetContext
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,9 @@ class Maintenance:
 
         The checkpoint's cursor also has `recovered`, the number of executions started so far.
         """
+        from jobyard.services.executions import Executions
+        from jobyard.services.recovery import recover_slice
+
         cursor, recovered = dict(seen.cursor), seen.cursor.get("recovered", 0)
         checked = recover_slice(cursor, Executions(self.settings, self.machines), self.now())
         after = seen.advanced(
@@ -49,6 +49,8 @@ class Maintenance:
         """Archive the next slice of what is old enough. Returns `seen` if `remaining()` is too
         short for it.
         """
+        from jobyard.services.retention import FIRST, RetentionContext, run_slice
+
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.cursor or FIRST
         try:
@@ -64,6 +66,12 @@ class Maintenance:
         """Pack the next dataset if it is due. A commit of it that is decided is finished first.
         After the last one, remove the next part of what deleted datasets leave behind.
         """
+        from jobyard.domain.datasets.dataset import FIRST_REVISION
+        from jobyard.services.datasets.commit import roll_forward
+        from jobyard.services.datasets.context import DatasetContext
+        from jobyard.services.datasets.pack import is_due, pack, remove_lost, remove_unused
+        from jobyard.store import datasets
+
         context = DatasetContext(self.settings, self.s3, self.now)
         if "removing" in seen.cursor:
             return self._saved(seen, self._removed(seen, context))
@@ -79,7 +87,10 @@ class Maintenance:
             remove_unused(dataset, context)
         return self._saved(seen, seen.advanced(is_packed, (), {"after": dataset.name}))
 
-    def _removed(self, seen: Checkpoint, context: DatasetContext) -> Checkpoint:
+    def _removed(self, seen: Checkpoint, context: "DatasetContext") -> Checkpoint:
+        from jobyard.services.datasets import removal
+        from jobyard.store import datasets
+
         found = datasets.deleted(after=seen.cursor["removing"], limit=1)
         if not found:
             return seen.advanced(0, (), {})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jobyard.services.context import Actor
     from jobyard.services.executions import Executions
     from jobyard.services.jobs.origin import JobOrigin
-    from jobyard.services.jobs.runner import FinishedJob
+    from jobyard.services.jobs.runner import AttemptOutcome
     from jobyard.services.jobs.source import JobSource
     from jobyard.services.jobs.worker import Worker
     from jobyard.services.pending_work import RecoveredPage
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jobyard.services.runs import ExecutionRun, NextStep, Waits
 
     _Resume = Callable[[str, str, ExecutionRun, OpenContext], NextStep]
-    _RunChunk = Callable[[str, Chunk, ExecutionRun, Worker], list[FinishedJob]]
+    _RunChunk = Callable[[str, Chunk, ExecutionRun, Worker], list[AttemptOutcome]]
     _Settle = Callable[[str, ExecutionRun, SettleContext, Waits], NextStep]
     _Report = Callable[[str, ReportContext], ReportProgress]
     _JobSource = Callable[[JobAddress, ExecutionRun, Worker], JobSource]

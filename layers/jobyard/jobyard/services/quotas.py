@@ -1,9 +1,11 @@
 """Checks and counts what people use of their quotas: once for a batch, not for a job.
 
-A batch takes a place before it is stored. Places of batches that have ended are found when there is
-no other left. So nothing has to be counted down, and a crash leaves nothing wrong.
+A batch, campaign or edit job takes a slot before it is stored. Slots of those that have ended are
+found when there is no other left. So nothing has to be counted down, and a crash leaves nothing
+wrong.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
 
@@ -12,6 +14,7 @@ from jobyard.domain.errors import Gone, NotFound, QuotaExceeded, StaleState
 from jobyard.domain.quota import (
     Quotas,
     QuotaUse,
+    SlotKind,
     byte_refusal,
     day_of,
     mail_refusal,
@@ -22,10 +25,12 @@ from jobyard.domain.quota import (
 from jobyard.store import batches, quotas
 
 _TRIES = 10
-_UNKNOWN_S = 3600.0  # how long a place is kept for a batch that is not stored yet
-_CHECKED_AT = 25  # at each multiple of so many places, those of ended batches are removed: the item
-_TOLERANCE, _TOLERATED = 1.1, 10_000_000  # a part of the known bytes, and bytes
-_REMOVED = 25  # stays small. So many are removed at most, because each takes a call
+_UNKNOWN_S = 3600.0  # how long a slot is kept for a batch that is not stored yet
+# At each multiple of this number of slots, those of ended batches are removed, so that the item
+# stays small.
+_CLEANUP_EVERY = 25
+_TOLERANCE, _TOLERATED_BYTES = 1.1, 10_000_000  # a part of the known bytes, and bytes
+_MAX_REMOVED = 25  # at a time, because each takes a call
 
 
 def check_room(owner: str, batch_id: str, mails: int, limits: Quotas, now: datetime) -> None:
@@ -35,11 +40,11 @@ def check_room(owner: str, batch_id: str, mails: int, limits: Quotas, now: datet
         QuotaExceeded: its owner has too many open batches, or sends too many mails today.
     """
     used = _use_of_today(owner, now)
-    if batch_id not in used.places:
+    if batch_id not in used.slots:
         _check(owner, used, mails, 0, limits, now)
 
 
-def take_place(
+def take_slot(
     owner: str, batch_id: str, mails: int, limits: Quotas, now: datetime, size: int | None = None
 ) -> None:
     """Count a new batch, the mails of its report, and its bytes if they are known. A repeat counts
@@ -51,11 +56,11 @@ def take_place(
     """
     for _ in range(_TRIES):
         used = _use_of_today(owner, now)
-        if batch_id in used.places:
+        if batch_id in used.slots:
             return
         if _check(owner, used, mails, size or 0, limits, now):
             continue
-        if quotas.take_place(owner, batch_id, mails, size, limits, now):
+        if quotas.take_slot(owner, batch_id, mails, size, limits, now):
             return
     raise StaleState("too many requests of one person at the same time")
 
@@ -63,25 +68,57 @@ def take_place(
 def _check(
     owner: str, used: QuotaUse, mails: int, size: int, limits: Quotas, now: datetime
 ) -> bool:
-    """Check the limits. Returns whether places were removed, so that `used` is out of date.
+    """Check the limits. Returns whether slots were removed, so that `used` is out of date.
 
     Raises:
         QuotaExceeded: one would be exceeded.
     """
-    refusal = open_refusal(used, limits)
-    is_due = used.places and len(used.places) % _CHECKED_AT == 0
-    if (refusal or is_due) and _leave_ended(owner, used, now):
+    if _check_open(owner, used, SlotKind.BATCH, limits, now):
         return True
-    if refusal:
-        raise QuotaExceeded(refusal)
     refusal = mail_refusal(used, mails, limits, now) or byte_refusal(used, size, limits, now)
     if refusal:
         raise QuotaExceeded(refusal, seconds_left(now))
     return False
 
 
+def _check_open(owner: str, used: QuotaUse, kind: SlotKind, limits: Quotas, now: datetime) -> bool:
+    """Check how many are open. Returns whether slots were removed, so that `used` is out of date.
+
+    Raises:
+        QuotaExceeded: there would be too many.
+    """
+    refusal = open_refusal(used, limits, kind)
+    slots = used.slots_of(kind)
+    is_due = slots and len(slots) % _CLEANUP_EVERY == 0
+    if (refusal or is_due) and _free_ended(owner, kind, slots, now):
+        return True
+    if refusal:
+        raise QuotaExceeded(refusal)
+    return False
+
+
+def take_open_slot(
+    owner: str, kind: SlotKind, thing_id: str, limits: Quotas, now: datetime
+) -> None:
+    """Count a new campaign or edit job, before it is stored. A repeat counts nothing.
+
+    Raises:
+        QuotaExceeded: its owner has too many that are open.
+        StaleState: others changed what the owner uses during each try.
+    """
+    for _ in range(_TRIES):
+        used = _use_of_today(owner, now)
+        if thing_id in used.slots_of(kind):
+            return
+        if _check_open(owner, used, kind, limits, now):
+            continue
+        if quotas.take_open_slot(owner, kind, thing_id, limits.open_limit(kind), now):
+            return
+    raise StaleState("too many requests of one person at the same time")
+
+
 def count_bytes(batch: Batch, size: int, limits: Quotas, now: datetime) -> None:
-    """Count the bytes of a batch that has a place. A repeat counts nothing.
+    """Count the bytes of a batch that has a slot. A repeat counts nothing.
 
     Raises:
         QuotaExceeded: its owner deposits too many bytes today.
@@ -90,7 +127,7 @@ def count_bytes(batch: Batch, size: int, limits: Quotas, now: datetime) -> None:
     owner = quota_owner(batch.submitter_sub, batch.collection)
     for _ in range(_TRIES):
         used = _use_of_today(owner, now)
-        note = used.places.get(batch.batch_id)
+        note = used.slots.get(batch.batch_id)
         if note is None or quotas.noted_bytes(note) is not None:
             return
         if refusal := byte_refusal(used, size, limits, now):
@@ -105,14 +142,30 @@ def count_stored(batch: Batch, stored: int, now: datetime) -> None:
     Jobyard itself writes, such as reports, is within the tolerance.
     """
     owner = quota_owner(batch.submitter_sub, batch.collection)
-    note = quotas.get(owner).places.get(batch.batch_id)
+    note = quotas.get(owner).slots.get(batch.batch_id)
     known = quotas.noted_bytes(note or "") or 0
-    if note is not None and stored > known * _TOLERANCE + _TOLERATED:
+    if note is not None and stored > known * _TOLERANCE + _TOLERATED_BYTES:
         quotas.add_bytes(owner, batch.batch_id, note, stored, None, now)
 
 
+def take_mails(owner: str, mails: int, what: str, limits: Quotas, now: datetime) -> None:
+    """Count mails by which a person sends `what`.
+
+    Raises:
+        QuotaExceeded: they send too many today.
+        StaleState: others changed what the person uses during each try.
+    """
+    for _ in range(_TRIES):
+        used = _use_of_today(owner, now)
+        if refusal := mail_refusal(used, mails, limits, now, what):
+            raise QuotaExceeded(refusal, seconds_left(now))
+        if quotas.add_mails(owner, mails, limits, now):
+            return
+    raise StaleState("too many mails of one person at the same time")
+
+
 def may_mail(owner: str, mails: int, limits: Quotas, now: datetime) -> bool:
-    """Whether the report on a batch that got no place may be mailed; then its mails are counted."""
+    """Whether the report on a batch that got no slot may be mailed; then its mails are counted."""
     _use_of_today(owner, now)
     return quotas.add_mails(owner, mails, limits, now)
 
@@ -125,18 +178,30 @@ def _use_of_today(owner: str, now: datetime) -> QuotaUse:
     return quotas.get(owner)
 
 
-def _leave_ended(owner: str, used: QuotaUse, now: datetime) -> bool:
-    """Remove places of batches that have ended, the oldest first. Returns whether any had."""
-    by_age = sorted(used.places.items(), key=lambda place: quotas.noted_at(place[1]))
-    found = (batch_id for batch_id, note in by_age if _has_ended(batch_id, note, now))
-    ended = [*islice(found, _REMOVED)]
-    quotas.leave_places(owner, ended)
+def _free_ended(owner: str, kind: SlotKind, slots: Mapping[str, str], now: datetime) -> bool:
+    """Remove slots of what has ended, the oldest first. Returns whether any had."""
+    by_age = sorted(slots.items(), key=lambda slot: quotas.noted_at(slot[1]))
+    found = (each for each, note in by_age if _has_ended(kind, each, note, now))
+    ended = [*islice(found, _MAX_REMOVED)]
+    quotas.free_slots(owner, kind, ended)
     return bool(ended)
 
 
-def _has_ended(batch_id: str, note: str, now: datetime) -> bool:
+def _is_open(kind: SlotKind, thing_id: str, now: datetime) -> bool:
+    if kind is SlotKind.CAMPAIGN:
+        from jobyard.store import campaigns
+
+        return campaigns.get(thing_id).is_open
+    if kind is SlotKind.EDIT:
+        from jobyard.store import edits
+
+        return edits.get(thing_id).is_open
+    return batches.get(thing_id, now).state in OPEN_BATCH_STATES
+
+
+def _has_ended(kind: SlotKind, thing_id: str, note: str, now: datetime) -> bool:
     try:
-        return batches.get(batch_id, now).state not in OPEN_BATCH_STATES
+        return not _is_open(kind, thing_id, now)
     except NotFound:
         return now.timestamp() - quotas.noted_at(note) > _UNKNOWN_S
     except Gone:

@@ -14,7 +14,7 @@ from jobyard.store import activity, snapshots
 from jobyard.store.snapshots import Snapshot
 
 OLDEST_SHOWN = timedelta(minutes=1)  # however long computing takes
-# An act at most so long before the snapshot may not be in it: its change was stored meanwhile.
+# An act up to this time before the snapshot may be missing in it: its change was stored meanwhile.
 _ACT_TIME = timedelta(seconds=1)
 
 
@@ -34,26 +34,26 @@ def shared_snapshot(
     """
     stored, now = snapshots.find(name), context.now
     previous = stored.snapshot
-    if previous and is_outdated(previous.taken_at):
+    if previous and is_outdated(previous.started_at):
         previous = None
     if previous:
         age = min(max(least_age, max_age(previous.duration)), OLDEST_SHOWN)
-        if is_younger(previous.taken_at, age, now):
+        if is_younger(previous.started_at, age, now):
             return previous
     if snapshots.claim(name, stored, now):
         taken = _taken(context, compute)
         snapshots.put(name, stored, taken)
         return taken
-    if previous and is_younger(previous.taken_at, OLDEST_SHOWN, now):
+    if previous and is_younger(previous.started_at, OLDEST_SHOWN, now):
         return previous
     return _taken(context, compute)
 
 
-def misses_act(taken_at: datetime, now: datetime) -> bool:
+def misses_act(started_at: datetime, now: datetime) -> bool:
     """Whether what was computed at a time may lack what a person did since. It reads one act at
     most.
     """
-    return activity.is_any_after(taken_at - _ACT_TIME, now)
+    return activity.is_any_after(started_at - _ACT_TIME, now)
 
 
 def _taken(context: QueryContext, compute: Callable[[], Mapping[str, Any]]) -> Snapshot:

@@ -6,7 +6,7 @@ from typing import Any
 from jobyard.domain.jobs.callback import Callback, CallbackAnswer, CallbackStatus
 from jobyard.store.tables import CheckpointItem, save_if
 
-_KEPT_FOR = timedelta(days=30)  # after the last token has expired
+_TTL = timedelta(days=30)  # after the last token has expired
 
 
 def get(key: str) -> Callback:
@@ -28,7 +28,7 @@ def put(seen: Callback, after: Callback) -> bool:
     item = CheckpointItem(
         job_id=_id_of(after.key),
         version=after.version,
-        expires=int((max(after.tokens.values()) + _KEPT_FOR).timestamp()),
+        expires=int((max(after.tokens.values()) + _TTL).timestamp()),
         body=body,
     )
     version = CheckpointItem.version

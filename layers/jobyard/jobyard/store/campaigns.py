@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.report import ReportKind
+from jobyard.domain.campaigns.abort import OutcomeCounts
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.ended_chunks import EndedChunks
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
 from jobyard.domain.campaigns.targets_file import TargetsFile
@@ -31,13 +33,13 @@ from jobyard.store.documents import (
     to_ms_or_none,
     without_blanks,
 )
+from jobyard.store.due_work import OPEN_CAMPAIGNS
 from jobyard.store.tables import CampaignItem, save_if
 from jobyard.store.tombstones import ARCHIVED, TombstoneTable
 
-_OPEN = "open"  # the partition of the index of open campaigns: each is written once a minute
-_DUE_PAGE = 100
+_OPEN_PAGE = 100
 _ARCHIVING = "archiving"  # the partition of tombstones whose records are not all removed yet
-_SHELVES = {False: "campaigns", True: "system"}  # partitions of the list; by `is_system`
+_LIST_PARTITIONS = {False: "campaigns", True: "system"}  # partitions of the list; by `is_system`
 
 
 def item_of(campaign: Campaign) -> CampaignItem:
@@ -69,6 +71,7 @@ def item_of(campaign: Campaign) -> CampaignItem:
             "rests_until": to_ms_or_none(campaign.rests_until),
             "rest_reason": campaign.rest_reason,
             "counts": dict(campaign.counts),
+            "ended_chunks": _ended_line(campaign.ended_chunks),
             "notify": list(campaign.notify),
             "undeliverable": [[*vars(each).values()] for each in campaign.undeliverable],
             "last_report": campaign.last_report,
@@ -78,9 +81,9 @@ def item_of(campaign: Campaign) -> CampaignItem:
     )
     return CampaignItem(
         campaign_id=campaign.campaign_id,
-        shelf=_SHELVES[campaign.is_system],
+        list_partition=_LIST_PARTITIONS[campaign.is_system],
         created=f"{sortable(campaign.created_at)}#{campaign.campaign_id}",
-        due_shard=_OPEN if is_due else None,
+        due_shard=OPEN_CAMPAIGNS if is_due else None,
         due_at=to_ms(campaign.check_at) if is_due and campaign.check_at else None,
         state=campaign.state.value,
         version=campaign.version,
@@ -136,6 +139,7 @@ def _parsed(item: CampaignItem) -> Campaign:
         rests_until=from_ms_or_none(body.get("rests_until")),
         rest_reason=body.get("rest_reason", ""),
         counts=body.get("counts", {}),
+        ended_chunks=_ended_chunks(body),
         notify=tuple(body.get("notify", ())),
         undeliverable=tuple(
             UndeliverableRecipient(*each) for each in body.get("undeliverable", ())
@@ -144,6 +148,21 @@ def _parsed(item: CampaignItem) -> Campaign:
         due_report=ReportKind(body["due_report"]) if "due_report" in body else None,
         history=parse_history(body.get("history", [])),
     )
+
+
+def _ended_line(ended: EndedChunks) -> list[Any]:
+    """What `_ended_chunks` reads; empty if there are none."""
+    if not ended.number:
+        return []
+    outcomes = [*vars(ended.outcomes).values()]
+    return [ended.number, dict(ended.counts), outcomes, to_ms_or_none(ended.counted_since)]
+
+
+def _ended_chunks(body: Mapping[str, Any]) -> EndedChunks:
+    if not (line := body.get("ended_chunks")):
+        return EndedChunks()
+    number, counts, outcomes, counted_since = line
+    return EndedChunks(number, counts, OutcomeCounts(*outcomes), from_ms_or_none(counted_since))
 
 
 def _targets_file(body: Mapping[str, Any]) -> TargetsFile | None:
@@ -192,30 +211,9 @@ def write(before: Campaign, after: Campaign) -> Campaign:
     raise StaleState(f"campaign {before.campaign_id} has changed since it was read")
 
 
-@dataclass(frozen=True)
-class DueCampaign:
-    """A campaign that is open or not reported yet, from the index, which may be outdated. It is
-    parsed only by `get`, so that one that cannot be read does not stop the rest.
-    """
-
-    campaign_id: str
-    check_at: datetime
-
-
-def due(now: datetime) -> Iterator[DueCampaign]:
-    """The campaigns that the scheduler tick must check by `now`, first due first."""
-    found = CampaignItem.due.query(
-        _OPEN,
-        range_key_condition=CampaignItem.due_at <= to_ms(now.astimezone(UTC)),
-        page_size=_DUE_PAGE,
-    )
-    for item in found:
-        yield DueCampaign(item.campaign_id, from_ms(item.due_at))
-
-
 def open_ids() -> Iterator[str]:
     """The ids of all open campaigns, from the index, which may be outdated by a moment."""
-    for item in CampaignItem.due.query(_OPEN, page_size=_DUE_PAGE):
+    for item in CampaignItem.due.query(OPEN_CAMPAIGNS, page_size=_OPEN_PAGE):
         yield item.campaign_id
 
 
@@ -246,7 +244,7 @@ def newest(limit: int, after: str = "", *, system: bool = False) -> CampaignPage
     """
     keys = [
         *CampaignItem.listed.query(
-            _SHELVES[system],
+            _LIST_PARTITIONS[system],
             range_key_condition=CampaignItem.created < after if after else None,
             scan_index_forward=False,
             limit=limit + 1,
@@ -282,12 +280,12 @@ def oldest(limit: int, after: str = "", *, system: bool = False) -> list[Campaig
     """Up to `limit` campaigns, oldest first, after a position: of system job types, or the others.
     Archived ones are left out.
     """
-    return [*_keys(_SHELVES[system], limit, after)]
+    return [*_keys(_LIST_PARTITIONS[system], limit, after)]
 
 
-def _keys(shelf: str, limit: int, after: str) -> Iterator[CampaignKey]:
+def _keys(partition: str, limit: int, after: str) -> Iterator[CampaignKey]:
     found = CampaignItem.listed.query(
-        shelf, range_key_condition=CampaignItem.created > after if after else None, limit=limit
+        partition, range_key_condition=CampaignItem.created > after if after else None, limit=limit
     )
     for item in found:
         created_at = datetime.fromisoformat(str(item.created).partition("#")[0])
@@ -298,7 +296,7 @@ def _keys(shelf: str, limit: int, after: str) -> Iterator[CampaignKey]:
 
 
 def _listed(item: CampaignItem) -> dict[str, Any]:
-    return {"shelf": _ARCHIVING, "created": item.created}
+    return {"list_partition": _ARCHIVING, "created": item.created}
 
 
 CAMPAIGN_TOMBSTONES = TombstoneTable(CampaignItem, item_of, _campaign, _listed)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 from zlib import crc32
 
 from pynamodb.expressions.condition import Condition
@@ -46,10 +47,7 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                     for position, entry in record.cancels.items()
                 },
                 "replacements": _positions_by_id(record.replacements),
-                "runs": {
-                    run: [progress.last_pass, to_ms_or_none(progress.next_at)]
-                    for run, progress in record.runs.items()
-                },
+                "runs": {run: _progress_document(each) for run, each in record.runs.items()},
             }
         ),
     )
@@ -76,11 +74,20 @@ def _record(item: ChunkItem) -> ChunkRecord:
         },
         failed_at=parse_spans(item.body.get("failed_at", {})),
         collection=(item.held_of or "").partition("#")[0],
-        runs={
-            run: RunProgress(last_pass, from_ms_or_none(next_at))
-            for run, (last_pass, next_at) in item.body.get("runs", {}).items()
-        },
+        runs={run: _progress(*fields) for run, fields in item.body.get("runs", {}).items()},
     )
+
+
+def _progress_document(progress: RunProgress) -> list[Any]:
+    """The progress of a run as a list; without outcomes it is shorter."""
+    known = [dict(progress.outcomes)] if progress.outcomes is not None else []
+    return [progress.last_pass, to_ms_or_none(progress.next_at), *known]
+
+
+def _progress(
+    last_pass: int, next_at: int | None, outcomes: Mapping[str, int] | None = None
+) -> RunProgress:
+    return RunProgress(last_pass, from_ms_or_none(next_at), outcomes)
 
 
 def _positions_by_id(ids: Mapping[int, str]) -> dict[str, str]:
@@ -125,7 +132,7 @@ def of_batch(
 ) -> Iterator[ChunkRecord]:
     """The counts of a batch's chunks from `first` to `last`, both included, in order.
 
-    With a `page_size`, so many are read at once, as the iteration needs them.
+    With a `page_size`, that number is read at once, as the iteration needs them.
     """
     condition: Condition | None = ChunkItem.chunk >= first if first else None
     if last is not None:
@@ -138,6 +145,13 @@ def of_batch(
         scan_index_forward=not is_backwards,
     ):
         yield _record(item)
+
+
+def of_numbers(batch_id: str, numbers: Iterable[int]) -> dict[int, ChunkRecord]:
+    """The counts of the chunks with these numbers. A chunk without counts is left out."""
+    keys = [(batch_id, number) for number in numbers]
+    found = ChunkItem.batch_get(keys, consistent_read=True)
+    return {record.chunk: record for record in map(_record, found)}
 
 
 def _shard(batch_id: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from jobyard.domain.campaigns.claim import Claim
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS, repeat
-from jobyard.store.tables import CampaignItem, DocumentAttribute, client
+from jobyard.store.statements import BATCH_LIMIT, execute
+from jobyard.store.tables import CampaignItem, DocumentAttribute
 
 _PREFIX = "target#"
 _STATE = "claim"  # no lifecycle has it
@@ -40,25 +40,11 @@ def take(changes: Sequence[_Change], pause: Callable[[float], None] = time.sleep
 
 
 def _take(changes: Sequence[_Change], pause: Callable[[float], None]) -> dict[str, bool]:
-    taken: dict[str, bool] = {}
-
-    def call(pending: Sequence[_Change]) -> list[_Change]:
-        responses = client().batch_execute_statement(
-            Statements=[_statement(*each) for each in pending], ReturnConsumedCapacity="TOTAL"
-        )["Responses"]
-        again: list[_Change] = []
-        for change, response in zip(pending, responses, strict=True):
-            code = response.get("Error", {}).get("Code", "")
-            if code in RETRYABLE_ERRORS:
-                again.append(change)
-            elif code in CONFLICT_ERRORS or not code:
-                taken[change[1].target_id] = not code or _is_ours(change[1])
-            else:
-                raise RuntimeError(f"{code}: {response['Error'].get('Message', '')}")
-        return again
-
-    repeat(changes, call, pause)
-    return taken
+    executed = execute([_statement(*each) for each in changes], pause)
+    return {
+        after.target_id: is_written or _is_ours(after)
+        for (_, after), is_written in zip(changes, executed, strict=True)
+    }
 
 
 def _is_ours(wanted: Claim) -> bool:

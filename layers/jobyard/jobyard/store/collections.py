@@ -12,7 +12,7 @@ from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import CollectionItem, HoldItem, is_version, save_if
 from jobyard.store.worker_leases import SharedLimits
 
-_SHELF = "collections"  # one partition of the index for all: there are few writes
+_LIST_PARTITION = "collections"  # one partition of the index for all: there are few writes
 
 
 def _item(collection: Collection) -> CollectionItem:
@@ -30,7 +30,9 @@ def _item(collection: Collection) -> CollectionItem:
         "drops": collection.accepts_drops,
         "changes": changes,
     }
-    return CollectionItem(name=collection.name, shelf=_SHELF, version=collection.version, body=body)
+    return CollectionItem(
+        name=collection.name, list_partition=_LIST_PARTITION, version=collection.version, body=body
+    )
 
 
 def _collection(item: CollectionItem) -> Collection:
@@ -95,5 +97,5 @@ def worker_view(name: str, scopes: Sequence[str]) -> WorkerView:
 def by_name(*, after: str, limit: int) -> list[Collection]:
     """Up to `limit` collections with names after `after`, by name, from the index."""
     condition = CollectionItem.name > after if after else None
-    found = CollectionItem.listed.query(_SHELF, range_key_condition=condition, limit=limit)
+    found = CollectionItem.listed.query(_LIST_PARTITION, range_key_condition=condition, limit=limit)
     return [_collection(item) for item in found]

@@ -12,8 +12,8 @@ from jobyard.store import transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 from jobyard.store.tables import DatasetItem, is_version, save_if
 
-_SHELF = "datasets"  # one partition of the index for all: there are few
-_DELETED_SHELF = "deleted"  # those whose files are not removed yet
+_LIST_PARTITION = "datasets"  # one partition of the index for all: there are few
+_DELETED_PARTITION = "deleted"  # those whose files are not removed yet
 _HEAD = "head"
 _SETTINGS = "settings"
 _Items = Mapping[str, DatasetItem]  # by part
@@ -67,18 +67,18 @@ def get(name: str) -> Dataset:
 
 def by_name(*, after: str, limit: int) -> list[Dataset]:
     """Up to `limit` datasets with names after `after`, by name."""
-    found = _listed(_SHELF, after, limit)
+    found = _listed(_LIST_PARTITION, after, limit)
     return [each for each in found if not each.deletion]
 
 
 def deleted(*, after: str, limit: int) -> list[Dataset]:
     """Up to `limit` deleted datasets whose files are not removed yet, as `by_name`."""
-    return [each for each in _listed(_DELETED_SHELF, after, limit) if each.deletion]
+    return [each for each in _listed(_DELETED_PARTITION, after, limit) if each.deletion]
 
 
-def _listed(shelf: str, after: str, limit: int) -> list[Dataset]:
+def _listed(partition: str, after: str, limit: int) -> list[Dataset]:
     condition = DatasetItem.name > after if after else None
-    found = DatasetItem.listed.query(shelf, range_key_condition=condition, limit=limit)
+    found = DatasetItem.listed.query(partition, range_key_condition=condition, limit=limit)
     names = [each.name for each in found]
     items: dict[str, dict[str, DatasetItem]] = {name: {} for name in names}
     keys = [(name, part) for name in names for part in (_HEAD, _SETTINGS)]
@@ -106,7 +106,9 @@ def put_settings(dataset: Dataset) -> None:
 
 def require(name: str) -> transactions.TransactItem:
     """The item of a transaction that checks that a dataset exists, and was not deleted."""
-    return transactions.require_value(DatasetItem(name=name, part=_SETTINGS), "shelf", _SHELF)
+    return transactions.require_value(
+        DatasetItem(name=name, part=_SETTINGS), "list_partition", _LIST_PARTITION
+    )
 
 
 def remove(dataset: Dataset) -> None:
@@ -119,7 +121,7 @@ def remove(dataset: Dataset) -> None:
 def put_removed(dataset: Dataset) -> None:
     """Store that no file of a deleted dataset is left. It stays as a tombstone."""
     item = _settings_item(replace(dataset, version=dataset.version + 1))
-    item.shelf = None
+    item.list_partition = None
     save_if(item, is_version(DatasetItem, dataset.version))
 
 
@@ -163,9 +165,13 @@ def _settings_item(dataset: Dataset) -> DatasetItem:
             dataset.deletion.by,
             dataset.deletion.reason,
         ]
-    shelf = _DELETED_SHELF if dataset.deletion else _SHELF
+    partition = _DELETED_PARTITION if dataset.deletion else _LIST_PARTITION
     return DatasetItem(
-        name=dataset.name, part=_SETTINGS, shelf=shelf, version=dataset.version, body=body
+        name=dataset.name,
+        part=_SETTINGS,
+        list_partition=partition,
+        version=dataset.version,
+        body=body,
     )
 
 

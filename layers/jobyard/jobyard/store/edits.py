@@ -3,9 +3,9 @@
 A move of an edit job and the creation or the end of its child are one transaction.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.archive import Phase, Tombstone
@@ -26,7 +26,7 @@ from jobyard.domain.edits.work import (
 )
 from jobyard.domain.edits.worklist import sort_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.ids import is_child_id, is_name
+from jobyard.domain.ids import is_name
 from jobyard.store import transactions, worklist_marks
 from jobyard.store.documents import (
     from_ms,
@@ -38,6 +38,7 @@ from jobyard.store.documents import (
     to_ms_or_none,
     without_blanks,
 )
+from jobyard.store.due_work import DUE_EDITS
 from jobyard.store.tables import (
     AllEditsIndex,
     ByDatasetIndex,
@@ -50,8 +51,6 @@ from jobyard.store.tables import (
 
 Job = EditJob | ChildJob
 OPEN, ENDED, ARCHIVED = "open", "ended", "archived"  # the lists of a dataset, and of all
-_DUE = "due"  # one partition: the machine works on few at a time
-_DUE_PAGE = 100
 _HIDDEN = frozenset({EditState.ARCHIVED, EditState.DELETED})
 _PARENT = "parent"  # the field that only a child has
 _ARCHIVE = "archive"  # the field that only a tombstone has
@@ -73,7 +72,7 @@ def _tombstone_item(tombstone: Tombstone[EditJob]) -> EditItem:
     at, was = to_ms(tombstone.archived_at), tombstone.origin.version
     item.body[_ARCHIVE] = [at, tombstone.folder, tombstone.phase.value, was]
     item.version = tombstone.version
-    item.shelf = item.listing = None
+    item.list_partition = item.listing = None
     if tombstone.phase is not Phase.REMOVED:
         item.due_shard, item.due_at = _ARCHIVING, to_ms(tombstone.archived_at)
     return item
@@ -130,11 +129,11 @@ def _edit_item(job: EditJob) -> EditItem:
         team=job.team if place and job.team else None,
         worker=job.worker.sub if place and job.worker else None,
         place=place or None,
-        shelf=f"{job.dataset}#{listing}" if listing else None,
+        list_partition=f"{job.dataset}#{listing}" if listing else None,
         listing=listing,
         planner=job.planner.sub if is_listed else None,
         created=f"{sortable(job.created_at)}#{job.edit_id}",
-        due_shard=_DUE if job.needs_machine else None,
+        due_shard=DUE_EDITS if job.needs_machine else None,
         due_at=to_ms(job.due_since) if job.needs_machine else None,
         state=job.state.value,
         version=job.version,
@@ -214,7 +213,7 @@ def _child_item(child: ChildJob) -> EditItem:
         team=child.team if place and child.team else None,
         worker=child.worker.sub if place and child.worker else None,
         place=place or None,
-        due_shard=_DUE if child.needs_machine else None,
+        due_shard=DUE_EDITS if child.needs_machine else None,
         due_at=to_ms(child.due_since) if child.needs_machine else None,
         state=child.state,
         version=child.version,
@@ -518,35 +517,6 @@ def _newest_first(
         partition, range_key_condition=condition, scan_index_forward=False, limit=limit
     )
     return [EditKey(item.job_id, item.created) for item in found]
-
-
-@dataclass(frozen=True)
-class DueEdit:
-    """An edit job or a child that the machine works on since `since`, from the index, which may be
-    outdated."""
-
-    job_id: str
-    since: datetime
-
-    @property
-    def is_child(self) -> bool:
-        """Whether it is a child."""
-        return is_child_id(self.job_id)
-
-
-def due(until: datetime, after: datetime | None = None) -> Iterator[DueEdit]:
-    """What the machine works on since `until` or longer, oldest first; with `after`, not what it
-    works on since then or longer.
-    """
-    first = 0 if after is None else to_ms(after) + 1
-    last = to_ms(until.astimezone(UTC))
-    if first > last:
-        return
-    found = EditItem.due.query(
-        _DUE, range_key_condition=EditItem.due_at.between(first, last), page_size=_DUE_PAGE
-    )
-    for item in found:
-        yield DueEdit(item.job_id, from_ms(item.due_at))
 
 
 def oldest_archived(*, after: str, until: datetime, limit: int) -> list[EditKey]:

@@ -12,6 +12,7 @@
 | `x` | when it is due next |
 | `f`, `m` | the failure code and message |
 | `u` | that it cannot be requeued |
+| `g` | that it keeps the claim on its target |
 | `s` | steps: `[name, first letter of the status, start, duration, message?, percent?]` |
 | `i` | the request id of the invocation that runs it |
 | `a` | attempts: `[start, duration, request id]`, |
@@ -66,6 +67,7 @@ def encode(record: JobRecord) -> str:
             "f": record.failure_code,
             "m": record.failure_message,
             "u": not record.requeueable,
+            "g": record.keeps_claim,
             "i": record.request_id,
             "s": [_step_document(step) for step in record.steps],
             "a": [_attempt_document(attempt) for attempt in record.attempts],
@@ -133,6 +135,7 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
         failure_code=document.get("f", ""),
         failure_message=document.get("m", ""),
         requeueable=not document.get("u", False),
+        keeps_claim=document.get("g", False),
         steps=steps,
         attempts=attempts,
         data=document.get("d", {}),

@@ -1,8 +1,9 @@
-"""Stores jobs: a worker's jobs 25 at a time, a person's change of one job in a transaction.
+"""Stores jobs: a worker's jobs 25 at a time, a change of a single job in a transaction.
 
 A worker writes its jobs by BatchExecuteStatement and counts them afterwards. INSERT refuses a
-duplicate; UPDATE has the state and the version in its condition. A person's change is written
-together with the counts of the job's chunk, and counted with the batch's operations.
+duplicate; UPDATE has the state and the version in its condition. A single change is written
+together with the counts of the job's chunk and a new version of the batch's list of running
+operations: a new operation that has read the list before has to read it again.
 """
 
 import time
@@ -21,11 +22,16 @@ from jobyard.store import chunks, job_format, operations, transactions
 from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS, repeat
 from jobyard.store.tables import BatchItem, JobItem, client
 
-# Errors that the content of a statement causes: of the statement, and of the whole call.
+# Error codes for content that cannot be stored: of one statement, and of the whole call.
 _UNWRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNWRITABLE_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
-_READ = ["position", "s", "v", "b"]  # the chunk is known; each attribute takes time to parse
+_READ_ATTRIBUTES = [
+    "position",
+    "s",
+    "v",
+    "b",
+]  # the chunk is known; each attribute takes time to parse
 _Change = tuple[JobRecord | None, JobRecord]
 _Prepared = tuple[_Change, dict[str, Any]]  # a change with its statement
 
@@ -61,7 +67,7 @@ def of_chunk(
         range_key_condition=condition,
         filter_condition=JobItem.state == state if state else None,
         consistent_read=True,
-        attributes_to_get=_READ,
+        attributes_to_get=_READ_ATTRIBUTES,
     ):
         yield _of_item(JobAddress(origin_id, chunk, int(item.position)), item)
 
@@ -72,8 +78,9 @@ def write_many(
     """Write pairs of records `(before, after)`, 25 per call; `before` is None for a new record.
 
     Returns one result per change, in order: the stored record, or None if another writer came
-    first. A repeat of a cause that was written already returns its record. A job whose record
-    cannot be stored fails with UNWRITABLE; the other jobs are written.
+    first, or if it cannot be stored and has no state to fail from. A repeat of a cause that was
+    written already returns its record. A job whose record cannot be stored fails with UNWRITABLE;
+    the other jobs are written.
 
     Raises:
         ValueError: two changes are for one job, which DynamoDB refuses in one call.
@@ -227,12 +234,15 @@ def apply(
             reasons = error.response.get("CancellationReasons")
             if not reasons:
                 raise
-            batch_reason, job_reason, *_ = reasons  # in the order of the items
+            batch_reason, job_reason, *other_reasons = reasons  # in the order of the items
             if batch_reason["Code"] == transactions.CONDITION_FAILED:
                 raise StaleState(
                     f"the batch of job {after.address.job_id} is no longer {batch_state}"
                 ) from error
             if job_reason["Code"] != transactions.CONDITION_FAILED:
+                codes = {each["Code"] for each in (batch_reason, job_reason, *other_reasons)}
+                if tries == _TRIES - 1 and not codes & transactions.CHANGED_MEANWHILE:
+                    raise
                 continue  # the counts changed, or two transactions collided: read them again
             now = find(after.address)
             if now and _is_repeat(now, after):

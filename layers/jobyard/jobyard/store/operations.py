@@ -6,7 +6,7 @@ single job is counted in its version too. So the version says whether people cha
 """
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -106,6 +106,7 @@ def _item(operation: Operation) -> OperationItem:
             "more": operation.may_match_more,
             "chunks": _bitmap(operation.chunks),
             "ended_at": to_ms_or_none(operation.ended_at),
+            "outcomes": None if operation.outcomes is None else dict(operation.outcomes),
         },
     )
 
@@ -134,6 +135,7 @@ def _operation(item: OperationItem) -> Operation:
         state=OperationState(item.state),
         ended_at=from_ms_or_none(body["ended_at"]),
         sub=body.get("sub", ""),
+        outcomes=body.get("outcomes"),
     )
 
 
@@ -222,14 +224,15 @@ def get(batch_id: str, operation_id: str) -> Operation:
     return operation
 
 
-def end(operation: Operation, at: datetime) -> None:
-    """Store that the operation is done, and take it off the list. A repeat succeeds.
+def end(operation: Operation, at: datetime, outcomes: Mapping[str, int] | None = None) -> None:
+    """Store that the operation is done with these outcomes, and take it off the list. A repeat
+    succeeds.
 
     Raises:
         StaleState: other operations on the batch start and end too fast.
     """
     batch_id, operation_id = operation.batch_id, operation.operation_id
-    done = replace(operation, state=OperationState.DONE, ended_at=at)
+    done = replace(operation, state=OperationState.DONE, ended_at=at, outcomes=outcomes)
     for _ in range(_TRIES):
         seen = running_list(batch_id)
         if operation_id not in seen.ids:

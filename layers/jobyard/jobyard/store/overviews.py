@@ -22,6 +22,7 @@ from jobyard.domain.overview import (
     Overview,
     ProblemRun,
     RecentFailures,
+    RefusedBatches,
     RunningJobs,
     ScheduleOverview,
     StateCount,
@@ -33,7 +34,7 @@ from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 
-OVERVIEW_FORMAT = 5  # to be increased with each change of the document
+OVERVIEW_FORMAT = 6  # to be increased with each change of the document
 
 
 def document_of(overview: Overview) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def document_of(overview: Overview) -> dict[str, Any]:
         else [_campaign_line(each) for each in overview.campaigns],
         "system": overview.system and [*vars(overview.system).values()],
         "limits": overview.limits and _limits_document(overview.limits),
+        "refused": overview.refused and [*vars(overview.refused).values()],
     }
 
 
@@ -65,7 +67,7 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
     waiting, schedules = document["waiting"], document["schedules"]
     undelivered, usage = document["undelivered"], document["usage"]
     acts, system, campaigns = (document[name] for name in ("acts", "system", "campaigns"))
-    limits = document["limits"]
+    limits, refused = document["limits"], document["refused"]
     return Overview(
         open_batches=tuple(map(_open_batch, document["open"])),
         counts={state: StateCount(*line) for state, line in document["counts"].items()},
@@ -80,6 +82,7 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
         system=system and _system(*system),
         campaigns=None if campaigns is None else tuple(map(_campaign, campaigns)),
         limits=limits and _limits(*limits),
+        refused=refused and RefusedBatches(*refused),
     )
 
 

@@ -1,7 +1,7 @@
 """Stores what each person uses of their quotas: one item, whose conditions hold the limits.
 
 Each addition names its batch, so a repeat adds nothing. The item is removed when it was not used
-for `_KEPT`.
+for `_TTL`.
 """
 
 import json
@@ -11,12 +11,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from jobyard.domain.quota import Quotas, QuotaUse, day_of
+from jobyard.domain.quota import Quotas, QuotaUse, SlotKind, day_of
 from jobyard.store import transactions
 from jobyard.store.tables import KeyValueItem, client
 
-_KEPT = timedelta(days=60)
+_TTL = timedelta(days=60)
 _NO_LIMIT = 10**18
+# The attributes with the slots, by id.
+_MAPS = {SlotKind.BATCH: "slots", SlotKind.CAMPAIGN: "campaigns", SlotKind.EDIT: "edits"}
 
 
 def get(owner: str) -> QuotaUse:
@@ -25,11 +27,16 @@ def get(owner: str) -> QuotaUse:
     if found is None:
         return QuotaUse()
     return QuotaUse(
-        {batch_id: each["S"] for batch_id, each in found["places"]["M"].items()},
+        _notes(found["slots"]),
         found["day"]["S"],
         int(found["bytes"]["N"]),
         int(found["mails"]["N"]),
+        *(_notes(found.get(name)) for name in ("campaigns", "edits")),
     )
+
+
+def _notes(slots: Any) -> dict[str, str]:
+    return {each: note["S"] for each, note in slots["M"].items()} if slots else {}
 
 
 def begin_day(owner: str, now: datetime) -> None:
@@ -37,13 +44,13 @@ def begin_day(owner: str, now: datetime) -> None:
     _update(
         owner,
         "SET #day = :day, #bytes = :zero, #mails = :zero, #expires = :expires, "
-        "#places = if_not_exists(#places, :none)",
+        + ", ".join(f"#{each} = if_not_exists(#{each}, :none)" for each in _MAPS.values()),
         "attribute_not_exists(#day) OR #day < :day",
         {":day": day_of(now), ":zero": 0, ":none": {}, ":expires": _expiry(now)},
     )
 
 
-def take_place(
+def take_slot(
     owner: str, batch_id: str, mails: int, size: int | None, quotas: Quotas, now: datetime
 ) -> bool:
     """Add an open batch, with its mails and its bytes, to those of today. None are bytes that are
@@ -52,8 +59,8 @@ def take_place(
     at = str(int(now.timestamp()))
     return _update(
         owner,
-        "SET #places.#batch = :note, #expires = :expires ADD #mails :mails, #bytes :size",
-        "#day = :day AND attribute_not_exists(#places.#batch) AND size(#places) < :most "
+        "SET #slots.#batch = :note, #expires = :expires ADD #mails :mails, #bytes :size",
+        "#day = :day AND attribute_not_exists(#slots.#batch) AND size(#slots) < :most "
         "AND #mails <= :mails_before AND #bytes <= :bytes_before",
         {
             ":day": day_of(now),
@@ -82,11 +89,11 @@ def add_bytes(
         ":after": f"{note.partition(' ')[0]} {size}",
         ":size": size - known,
     }
-    condition = "#places.#batch = :before"
+    condition = "#slots.#batch = :before"
     if limit is not None:
         condition += " AND #day = :day AND #bytes <= :rest"
         values |= {":day": day_of(now), ":rest": limit - size + known}
-    update = "SET #places.#batch = :after ADD #bytes :size"
+    update = "SET #slots.#batch = :after ADD #bytes :size"
     return _update(owner, update, condition, values, batch_id)
 
 
@@ -96,10 +103,30 @@ def add_mails(owner: str, mails: int, quotas: Quotas, now: datetime) -> bool:
     return _update(owner, "ADD #mails :mails", "#day = :day AND #mails <= :rest", values)
 
 
-def leave_places(owner: str, batch_ids: Iterable[str]) -> None:
-    """Remove batches that have ended."""
-    for batch_id in batch_ids:
-        _update(owner, "REMOVE #places.#batch", "attribute_exists(#places.#batch)", {}, batch_id)
+def take_open_slot(owner: str, kind: SlotKind, thing_id: str, most: int, now: datetime) -> bool:
+    """Add an open campaign or edit job. Returns False if the limit, another day or an earlier call
+    prevents it.
+    """
+    slots = f"#{_MAPS[kind]}"
+    return _update(
+        owner,
+        f"SET {slots}.#batch = :note, #expires = :expires",
+        f"#day = :day AND attribute_not_exists({slots}.#batch) AND size({slots}) < :most",
+        {
+            ":day": day_of(now),
+            ":note": str(int(now.timestamp())),
+            ":most": most,
+            ":expires": _expiry(now),
+        },
+        thing_id,
+    )
+
+
+def free_slots(owner: str, kind: SlotKind, ids: Iterable[str]) -> None:
+    """Remove what has ended."""
+    slot = f"#{_MAPS[kind]}.#batch"
+    for each in ids:
+        _update(owner, f"REMOVE {slot}", f"attribute_exists({slot})", {}, each)
 
 
 def noted_at(note: str) -> float:
@@ -114,7 +141,7 @@ def noted_bytes(note: str) -> int | None:
 
 
 def _expiry(now: datetime) -> int:
-    return int((now + _KEPT).timestamp())
+    return int((now + _TTL).timestamp())
 
 
 def _key(owner: str) -> dict[str, Any]:
@@ -126,7 +153,8 @@ def _update(
 ) -> bool:
     """Update the item if the condition holds. Returns whether it did."""
     text = f"{update} {condition}"
-    names = {f"#{name}": name for name in ("day", "bytes", "mails", "expires", "places")}
+    fields = ("day", "bytes", "mails", "expires", *_MAPS.values())
+    names = {f"#{name}": name for name in fields}
     names |= {"#batch": batch_id}
     request: dict[str, Any] = {
         **_key(owner),
@@ -141,7 +169,7 @@ def _update(
         client().update_item(**request)
     except client().exceptions.ConditionalCheckFailedException:
         return False
-    except ClientError as error:  # a place in an item that was removed has no path
+    except ClientError as error:  # a slot in an item that was removed has no path
         if error.response["Error"]["Code"] != "ValidationException" or not batch_id:
             raise
         return False

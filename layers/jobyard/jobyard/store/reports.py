@@ -8,14 +8,16 @@ from typing import Any
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
+from jobyard.domain.webhooks import next_attempt_at, webhook_slot
 from jobyard.store import transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, sortable, to_ms, without_blanks
 from jobyard.store.tables import ReportItem, save_if
 
+_PENDING = "yes"
 _FAILED = {DeliveryState.FAILED, DeliveryState.BOUNCED}
 _UNDELIVERED = {
-    DeliveryState.QUEUED: "yes",
-    DeliveryState.SENDING: "yes",
+    DeliveryState.QUEUED: _PENDING,
+    DeliveryState.SENDING: _PENDING,
     DeliveryState.FAILED: "lost",
     DeliveryState.BOUNCED: "lost",
 }
@@ -27,8 +29,7 @@ def _item(report: Report) -> ReportItem:
         batch_id=report.batch_id,
         seq=report.seq,
         version=report.version,
-        undelivered=_UNDELIVERED.get(delivery.state),
-        queued_at=sortable(delivery.at if delivery.state in _FAILED else report.created_at),
+        **_index_keys(report),
         body={
             "kind": report.kind.value,
             "at": to_ms(report.created_at),
@@ -52,6 +53,30 @@ def _item(report: Report) -> ReportItem:
             **without_blanks({"webhook": report.webhook, "texts": dict(report.texts)}),
         },
     )
+
+
+def _index_keys(report: Report) -> dict[str, Any]:
+    """The keys of a report in the indexes. A webhook delivery is listed by its next attempt, in a
+    partition for each webhook.
+    """
+    delivery = report.delivery
+    undelivered = _UNDELIVERED.get(delivery.state)
+    queued_at = delivery.at if delivery.state in _FAILED else report.created_at
+    if not report.webhook:
+        return {"undelivered": undelivered, "queued_at": sortable(queued_at)}
+    if undelivered == _PENDING:
+        undelivered = _webhook_partition(webhook_slot(report.seq))
+        queued_at = next_attempt_at(delivery.tries, delivery.at)
+    return {
+        "undelivered": undelivered,
+        "queued_at": sortable(queued_at),
+        "webhook": report.webhook,
+        "delivery": f"{sortable(report.created_at)} {report.batch_id} {report.seq}",
+    }
+
+
+def _webhook_partition(slot: int) -> str:
+    return f"webhook {slot}"
 
 
 def _request(delivery: Delivery) -> list[Any]:
@@ -149,10 +174,29 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
 
 def undelivered(limit: int | None = None) -> Iterator[Report]:
     """Reports that the mail service has not accepted yet, oldest first, from the index; up to
-    `limit` of them.
+    `limit` of them. Webhook deliveries are not among them.
     """
-    for item in ReportItem.by_delivery.query("yes", limit=limit):
+    for item in ReportItem.by_delivery.query(_PENDING, limit=limit):
         yield _report(item)
+
+
+def due_for_webhook(slot: int, now: datetime, limit: int) -> list[Report]:
+    """The deliveries for the webhook in `slot` whose next attempt is due, longest due first, from
+    the index; up to `limit` of them.
+    """
+    due = ReportItem.queued_at <= sortable(now)
+    found = ReportItem.by_delivery.query(_webhook_partition(slot), due, limit=limit)
+    return [_report(item) for item in found]
+
+
+def of_webhook(name: str, before: str, limit: int) -> tuple[list[Report], str | None]:
+    """The deliveries for a webhook, newest first, from the index, and where the next page starts;
+    None on the last.
+    """
+    earlier = ReportItem.delivery < before if before else None
+    found = [*ReportItem.by_webhook.query(name, earlier, scan_index_forward=False, limit=limit + 1)]
+    following = found[limit - 1].delivery if len(found) > limit else None
+    return [_report(item) for item in found[:limit]], following
 
 
 def failed_since(since: datetime, limit: int | None = None) -> Iterator[Report]:

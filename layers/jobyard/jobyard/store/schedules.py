@@ -42,7 +42,7 @@ from jobyard.store.tables import ScheduleItem, save_if
 
 DUE_SHARDS = 4  # partitions of the due index: 10,000 schedules may start within one minute
 _DUE_PAGE = 200  # items of the due index in one read
-_SHELVES = {False: "schedules", True: "system"}  # partitions of the index by title; by `is_system`
+_LIST_PARTITIONS = {False: "schedules", True: "system"}  # of the index by title; by `is_system`
 
 
 def _item(schedule: Schedule) -> ScheduleItem:
@@ -84,7 +84,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
     )
     return ScheduleItem(
         schedule_id=schedule.schedule_id,
-        shelf=_SHELVES[schedule.is_system] if is_listed else None,
+        list_partition=_LIST_PARTITIONS[schedule.is_system] if is_listed else None,
         title=f"{natural_key(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
         due_shard=_shard(schedule.schedule_id) if due_at else None,
         due_at=to_ms_or_none(due_at),
@@ -281,7 +281,7 @@ def by_title(*, system: bool, limit: int, after: str = "") -> SchedulePage:
     """
     keys = [
         *ScheduleItem.listed.query(
-            _SHELVES[system],
+            _LIST_PARTITIONS[system],
             range_key_condition=ScheduleItem.title > after if after else None,
             limit=limit + 1,
         )

@@ -17,7 +17,7 @@ from jobyard.domain.freshness import CLAIM_TIME, MAX_CLOCK_SKEW
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import DocumentAttribute, KeyValueItem, is_version, save_if
 
-SNAPSHOT_LIFETIME = timedelta(days=1)  # after it was computed
+SNAPSHOT_LIFETIME = timedelta(days=1)  # from when computing it began
 _MILLISECOND = timedelta(milliseconds=1)
 _DOCUMENT = DocumentAttribute()
 
@@ -27,7 +27,7 @@ class Snapshot:
     """A document, when computing it began, and how long that took."""
 
     document: Mapping[str, Any]
-    taken_at: datetime
+    started_at: datetime
     duration: timedelta = timedelta()
 
 
@@ -87,11 +87,11 @@ def put(name: str, seen: StoredSnapshot, snapshot: Snapshot) -> bool:
     """Store the snapshot that follows `seen`. Returns False if another was stored since, or if
     DynamoDB failed.
     """
-    line = [snapshot.document, to_ms(snapshot.taken_at), snapshot.duration // _MILLISECOND]
+    line = [snapshot.document, to_ms(snapshot.started_at), snapshot.duration // _MILLISECOND]
     item = KeyValueItem(
         id=_key(name),
         content=_DOCUMENT.serialize(line),
-        expires=int((snapshot.taken_at + SNAPSHOT_LIFETIME).timestamp()),
+        expires=int((snapshot.started_at + SNAPSHOT_LIFETIME).timestamp()),
         version=seen.version + 1,
     )
     try:

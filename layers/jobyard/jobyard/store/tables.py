@@ -16,6 +16,9 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
+# The partition of a list in its index. Tables keep the name that they have in 0.1.0.
+_STORED_PARTITION = "shelf"
+
 
 class DocumentAttribute(JSONAttribute):
     """A JSON document in UTF-8. Escapes would take six bytes for each letter that is not ASCII."""
@@ -149,7 +152,8 @@ class ChunkItem(Model):
 
 
 class UndeliveredIndex(GlobalSecondaryIndex["ReportItem"]):
-    """Reports whose mail is to be sent ("yes"), or was refused or bounced ("lost"); sparse."""
+    """Reports whose mail is to be sent ("yes"), or was refused or bounced ("lost"), and those to
+    deliver to the webhook in a slot ("webhook SLOT"), by the time of the next attempt; sparse."""
 
     class Meta:
         index_name = "undelivered"
@@ -157,6 +161,17 @@ class UndeliveredIndex(GlobalSecondaryIndex["ReportItem"]):
 
     undelivered = UnicodeAttribute(hash_key=True)
     queued_at = UnicodeAttribute(range_key=True)
+
+
+class ByWebhookIndex(GlobalSecondaryIndex["ReportItem"]):
+    """Deliveries by webhook, in the order in which they were stored; sparse."""
+
+    class Meta:
+        index_name = "by_webhook"
+        projection = AllProjection()
+
+    webhook = UnicodeAttribute(hash_key=True)
+    delivery = UnicodeAttribute(range_key=True)
 
 
 class ReportItem(Model):
@@ -170,8 +185,11 @@ class ReportItem(Model):
     version = NumberAttribute()
     undelivered = UnicodeAttribute(null=True)
     queued_at = UnicodeAttribute()
+    webhook = UnicodeAttribute(null=True)
+    delivery = UnicodeAttribute(null=True)
     body = DocumentAttribute()
     by_delivery = UndeliveredIndex()
+    by_webhook = ByWebhookIndex()
 
 
 class HoldItem(Model):
@@ -185,13 +203,13 @@ class HoldItem(Model):
 
 
 class ByNameIndex(GlobalSecondaryIndex["CollectionItem"]):
-    """Collections by name. All have the same `shelf`, the index's partition."""
+    """Collections by name. All have the same `list_partition`, the index's partition."""
 
     class Meta:
         index_name = "listed"
         projection = AllProjection()
 
-    shelf = UnicodeAttribute(hash_key=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, hash_key=True)
     name = UnicodeAttribute(range_key=True)
 
 
@@ -202,7 +220,7 @@ class CollectionItem(Model):
         table_name: str | None = None
 
     name = UnicodeAttribute(hash_key=True)
-    shelf = UnicodeAttribute()
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION)
     version = NumberAttribute()
     body = DocumentAttribute()
     listed = ByNameIndex()
@@ -256,7 +274,7 @@ class DueIndex(GlobalSecondaryIndex["ScheduleItem"]):
 
 
 class ByTitleIndex(GlobalSecondaryIndex["ScheduleItem"]):
-    """Schedules by title. `shelf` is "schedules" or "system".
+    """Schedules by title. `list_partition` is "schedules" or "system".
 
     Only keys are projected, so that a run does not write to this index.
     """
@@ -265,7 +283,7 @@ class ByTitleIndex(GlobalSecondaryIndex["ScheduleItem"]):
         index_name = "listed"
         projection = KeysOnlyProjection()
 
-    shelf = UnicodeAttribute(hash_key=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, hash_key=True)
     title = UnicodeAttribute(range_key=True)
 
 
@@ -276,7 +294,7 @@ class ScheduleItem(Model):
         table_name: str | None = None
 
     schedule_id = UnicodeAttribute(hash_key=True)
-    shelf = UnicodeAttribute(null=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, null=True)
     title = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(null=True)
     due_at = NumberAttribute(null=True)
@@ -311,7 +329,7 @@ class OpenCampaignIndex(GlobalSecondaryIndex["CampaignItem"]):
 
 
 class ByCreationIndex(GlobalSecondaryIndex["CampaignItem"]):
-    """Campaigns by the time of their creation. `shelf` is "campaigns" or "system".
+    """Campaigns by the time of their creation. `list_partition` is "campaigns" or "system".
 
     Only keys are projected, so that a decision about a campaign does not write to this index.
     """
@@ -320,7 +338,7 @@ class ByCreationIndex(GlobalSecondaryIndex["CampaignItem"]):
         index_name = "listed"
         projection = KeysOnlyProjection()
 
-    shelf = UnicodeAttribute(hash_key=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, hash_key=True)
     created = UnicodeAttribute(range_key=True)
 
 
@@ -333,7 +351,7 @@ class CampaignItem(Model):
         table_name: str | None = None
 
     campaign_id = UnicodeAttribute(hash_key=True)
-    shelf = UnicodeAttribute(null=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, null=True)
     created = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(null=True)
     due_at = NumberAttribute(null=True)
@@ -356,14 +374,14 @@ class CalendarItem(Model):
 
 
 class DatasetByNameIndex(GlobalSecondaryIndex["DatasetItem"]):
-    """Datasets by name. All have the same `shelf`, the index's partition. Heads are not in it, so
+    """Datasets by name. All have the same `list_partition`. Heads are not in it, so
     that a commit does not write to it."""
 
     class Meta:
         index_name = "listed"
         projection = KeysOnlyProjection()
 
-    shelf = UnicodeAttribute(hash_key=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, hash_key=True)
     name = UnicodeAttribute(range_key=True)
 
 
@@ -376,7 +394,7 @@ class DatasetItem(Model):
 
     name = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
-    shelf = UnicodeAttribute(null=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, null=True)
     version = NumberAttribute()
     body = DocumentAttribute()
     listed = DatasetByNameIndex()
@@ -432,14 +450,14 @@ class ByWorkerIndex(GlobalSecondaryIndex["EditItem"]):
 
 
 class ByDatasetIndex(GlobalSecondaryIndex["EditItem"]):
-    """Edit jobs of a dataset by the time of their creation. `shelf` is "DATASET#open", or "#ended"
-    or "#archived" after its name."""
+    """Edit jobs of a dataset by the time of their creation. `list_partition` is "DATASET#open", or
+    "#ended" or "#archived" after its name."""
 
     class Meta:
         index_name = "by_dataset"
         projection = KeysOnlyProjection()
 
-    shelf = UnicodeAttribute(hash_key=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, hash_key=True)
     created = UnicodeAttribute(range_key=True)
 
 
@@ -487,7 +505,7 @@ class EditItem(Model):
     team = UnicodeAttribute(null=True)
     worker = UnicodeAttribute(null=True)
     place = UnicodeAttribute(null=True)
-    shelf = UnicodeAttribute(null=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, null=True)
     listing = UnicodeAttribute(null=True)
     planner = UnicodeAttribute(null=True)
     created = UnicodeAttribute(null=True)
@@ -505,13 +523,13 @@ class EditItem(Model):
 
 
 class TeamListIndex(GlobalSecondaryIndex["TeamItem"]):
-    """Teams by name. All have the same `shelf`; their members have none."""
+    """Teams by name. All have the same `list_partition`; their members have none."""
 
     class Meta:
         index_name = "listed"
         projection = KeysOnlyProjection()
 
-    shelf = UnicodeAttribute(hash_key=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, hash_key=True)
     name = UnicodeAttribute(range_key=True)
 
 
@@ -535,7 +553,7 @@ class TeamItem(Model):
 
     name = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
-    shelf = UnicodeAttribute(null=True)
+    list_partition = UnicodeAttribute(attr_name=_STORED_PARTITION, null=True)
     member = UnicodeAttribute(null=True)
     version = NumberAttribute(null=True)
     body = DocumentAttribute()

@@ -11,7 +11,7 @@ from jobyard.store.documents import from_ms_or_none, to_ms_or_none
 from jobyard.store.tables import TeamItem
 from jobyard.store.transactions import MAX_ITEMS
 
-_SHELF = "teams"  # one partition of the list for all: there are few
+_LIST_PARTITION = "teams"  # one partition of the list for all: there are few
 _TEAM = "#team"  # the part of a team itself; no id of a person begins so
 
 
@@ -67,7 +67,7 @@ def member(name: str, sub: str) -> TeamMember | None:
 def names(*, after: str, limit: int) -> list[str]:
     """Up to `limit` names of teams after `after`, in order, from the index."""
     condition = TeamItem.name > after if after else None
-    found = TeamItem.listed.query(_SHELF, range_key_condition=condition, limit=limit)
+    found = TeamItem.listed.query(_LIST_PARTITION, range_key_condition=condition, limit=limit)
     return [str(each.name) for each in found]
 
 
@@ -90,7 +90,7 @@ def write(before: Team | None, after: Team) -> Team:
     head = TeamItem(
         new.name,
         _TEAM,
-        shelf=None if new.is_deleted else _SHELF,
+        list_partition=None if new.is_deleted else _LIST_PARTITION,
         version=new.version,
         body=[new.title, changed_at, new.changed_by, new.is_deleted],
     )

@@ -19,6 +19,8 @@ from jobyard.store.tables import client
 TransactItem = Mapping[str, Any]
 MAX_ITEMS = 100  # items of a transaction; source: DynamoDB API reference
 CONDITION_FAILED = "ConditionalCheckFailed"  # DynamoDB's code for an item, or a PartiQL statement
+# Codes of a cancellation because of what somebody else wrote at the same time.
+CHANGED_MEANWHILE = frozenset({CONDITION_FAILED, "TransactionConflict"})
 _NO_REASON = "None"  # of an item that did not cancel the transaction
 _TRIES = 8
 

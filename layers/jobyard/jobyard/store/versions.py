@@ -3,11 +3,19 @@
 The features stay in S3, so an item has some 200 bytes, and writing it is one unit.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from jobyard.domain.datasets.changes import ChangeKind
-from jobyard.store.tables import VersionItem
+from jobyard.store.statements import BATCH_LIMIT, execute
+from jobyard.store.tables import DocumentAttribute, VersionItem
+
+_BODY = DocumentAttribute()
+_INSERT = """INSERT INTO "{}" VALUE {{'body':?,'feature':?,'revision':?}}"""
+_UPDATE = """UPDATE "{}" SET "body"=? WHERE "feature"=? AND "revision"=?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +30,27 @@ class FeatureVersion:
     end: int
 
 
-def put_all(dataset: str, versions: Iterable[FeatureVersion]) -> None:
-    """Store versions, in batches. A repeat stores the same."""
-    with VersionItem.batch_write() as batch:
-        for each in versions:
-            batch.save(
-                VersionItem(
-                    feature=_key(dataset, each.feature_id),
-                    revision=each.revision,
-                    body=[each.kind.value, each.file, each.start, each.end],
-                )
-            )
+def put_all(
+    dataset: str, versions: Iterable[FeatureVersion], pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Store versions, 25 per call. A repeat stores the same.
+
+    By statements: who may send a BatchWriteItem may delete with it, and the functions that call
+    this read what people send.
+
+    Raises:
+        RuntimeError: DynamoDB refused a statement because of a bug, or failed it too often.
+    """
+    remaining = iter(versions)
+    while some := [_parameters(dataset, each) for each in islice(remaining, BATCH_LIMIT)]:
+        inserted = execute([_statement(_INSERT, each) for each in some], pause)
+        known = [each for each, is_new in zip(some, inserted, strict=True) if not is_new]
+        if known and not all(execute([_statement(_UPDATE, each) for each in known], pause)):
+            raise RuntimeError("a version refused its update, which has no condition")
+
+
+def _statement(text: str, parameters: Any) -> Any:
+    return {"Statement": text.format(VersionItem.Meta.table_name), "Parameters": parameters}
 
 
 def remove_all(dataset: str, feature_ids: Iterable[str], revision: int) -> None:
@@ -72,3 +90,13 @@ def _key(dataset: str, feature_id: str) -> str:
 def _version(feature_id: str, item: VersionItem) -> FeatureVersion:
     kind, file, start, end = item.body
     return FeatureVersion(feature_id, int(item.revision), ChangeKind(kind), file, start, end)
+
+
+def _parameters(dataset: str, version: FeatureVersion) -> Any:
+    """The parameters of the statements that store a version: body, feature, revision."""
+    body = [version.kind.value, version.file, version.start, version.end]
+    return [
+        {"S": _BODY.serialize(body)},
+        {"S": _key(dataset, version.feature_id)},
+        {"N": str(version.revision)},
+    ]

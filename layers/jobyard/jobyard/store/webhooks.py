@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.webhooks import MAX_DELETED, Webhook, WebhookEvent
-from jobyard.store.documents import from_ms, to_ms
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none
 from jobyard.store.tables import KeyValueItem, is_version, save_if
 
 _KEY = "webhooks"
@@ -51,6 +51,9 @@ def _document(webhook: Webhook) -> list[object]:
         webhook.actor,
         webhook.reason,
         webhook.cause,
+        webhook.is_enabled,
+        webhook.former_secret,
+        to_ms_or_none(webhook.overlap_ends_at),
     ]
 
 
@@ -65,6 +68,9 @@ def _webhook(
     actor: str,
     reason: str,
     cause: str,
+    is_enabled: bool,
+    former_secret: str,
+    overlap_ends_at: int | None,
 ) -> Webhook:
     return Webhook(
         name,
@@ -77,4 +83,7 @@ def _webhook(
         actor,
         reason,
         cause,
+        is_enabled,
+        former_secret,
+        from_ms_or_none(overlap_ends_at),
     )

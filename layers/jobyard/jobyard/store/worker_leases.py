@@ -11,16 +11,19 @@ from jobyard.store.tables import ChunkItem, is_version, save_if
 
 _BATCH = "workers"  # no batch has such an id
 _HOSTS = ""  # the key of the busy hosts among the runs
+_OTHERS = " "  # and that of the workers without a lease
 
 
 @dataclass(frozen=True)
 class SharedLimits:
-    """The leases of workers by run, the hosts that asked for no requests until a time, and the
-    version of both, 0 if there are none yet.
+    """The leases of workers by run, the hosts that asked for no requests until a time, the workers
+    without a lease that make requests, until when each counts, and the version of all, 0 if there
+    are none yet.
     """
 
     leases: Mapping[str, WorkerLease] = field(default_factory=dict)
     busy_hosts: Mapping[str, datetime] = field(default_factory=dict)
+    others: Mapping[str, datetime] = field(default_factory=dict)
     version: int = 0
 
 
@@ -34,13 +37,16 @@ def of_item(item: ChunkItem | None) -> SharedLimits:
     if item is None:
         return SharedLimits()
     body = dict(item.body)
-    hosts = body.pop(_HOSTS, {})
+    busy, others = (_times(body.pop(each, {})) for each in (_HOSTS, _OTHERS))
     leases = {
         run: WorkerLease(wanted, collection, submitter, from_ms(since), from_ms(until), workers)
         for run, (wanted, collection, submitter, since, until, workers) in body.items()
     }
-    busy = {host: from_ms(until) for host, until in hosts.items()}
-    return SharedLimits(leases, busy, int(item.version))
+    return SharedLimits(leases, busy, others, int(item.version))
+
+
+def _times(document: Mapping[str, int]) -> dict[str, datetime]:
+    return {name: from_ms(until) for name, until in document.items()}
 
 
 def get() -> SharedLimits:
@@ -68,8 +74,9 @@ def put(limits: SharedLimits) -> None:
         ]
         for run, lease in limits.leases.items()
     }
-    if limits.busy_hosts:
-        body[_HOSTS] = {host: to_ms(until) for host, until in limits.busy_hosts.items()}
+    for name, times in ((_HOSTS, limits.busy_hosts), (_OTHERS, limits.others)):
+        if times:
+            body[name] = {each: to_ms(until) for each, until in times.items()}
     item = ChunkItem(batch_id=_BATCH, chunk=0, version=limits.version + 1, body=body)
     if not save_if(item, is_version(ChunkItem, limits.version)):
         raise StaleState("the leases of workers changed since they were read")

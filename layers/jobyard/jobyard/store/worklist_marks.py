@@ -1,7 +1,7 @@
-"""Stores when the worklists of people and teams changed last, so that a poll reads little.
+"""Change tokens of the worklists of people and teams, so that a poll reads little: as an ETag does.
 
-A mark is a value that no other change of the worklist has. It is written after the edit job,
-without a condition: if it is lost, readers find the change within a minute all the same.
+Each change of a worklist stores a new token. It is written after the edit job, without a condition:
+if the write is lost, readers find the change within a minute all the same.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,14 @@ from pynamodb.exceptions import PutError
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import KeyValueItem
 
-_KEPT = timedelta(days=2)  # then DynamoDB removes the mark, which is one more change
+_TTL = timedelta(days=2)  # then DynamoDB removes the token, which readers see as a change
 
 
 @dataclass(frozen=True)
 class WorklistMark:
-    """The last change of a worklist: of which job, to which version, and when; "" for none."""
+    """The token of the last change of a worklist: `change` is the id and version of the edit job
+    that changed, "" if there is none.
+    """
 
     change: str = ""
     at: datetime | None = None
@@ -36,18 +38,18 @@ def of_team(name: str) -> str:
 
 
 def put(worklists: Iterable[str], change: str, at: datetime) -> None:
-    """Mark worklists as changed."""
+    """Store a new token for worklists."""
     for each in worklists:
         with suppress(PutError):
             KeyValueItem(
                 id=_key(each),
                 content=f"{to_ms(at)} {change}",
-                expires=int((at + _KEPT).timestamp()),
+                expires=int((at + _TTL).timestamp()),
             ).save()
 
 
 def read(worklists: Iterable[str]) -> list[WorklistMark]:
-    """The marks of worklists, in this order."""
+    """The tokens of worklists, in this order."""
     return [_read(each) for each in worklists]
 
 

@@ -47,7 +47,7 @@ def test_a_submission_is_announced_and_gets_its_upload_url(api: Api) -> None:
 
 
 def test_a_submission_beyond_a_quota_is_refused_until_the_next_day(api: Api) -> None:
-    limits = Quotas(open_batches=1_000, daily_bytes=10**12, daily_mails=10_000)
+    limits = Quotas(1_000, 10**12, 10_000, 1_000, 1_000)
     quotas.begin_day(sub_of("depositor"), NOW)
     quotas.add_mails(sub_of("depositor"), 10_000, limits, NOW)
 

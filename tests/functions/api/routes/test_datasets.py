@@ -12,7 +12,8 @@ from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.export import export
 from jobyard.services.datasets.load import load
 from jobyard.services.executions import dataset_execution
-from tests.functions.api.api_client import Api
+from jobyard.services.queries.datasets import RESPONSE_BYTES
+from tests.functions.api.api_client import Answer, Api
 from tests.services.datasets.datasets import by_id, changes_to, make_dataset, point
 
 BEFORE = by_id([point("1", 1, name=None), point("a/b é", 50)])
@@ -50,6 +51,13 @@ def started(api: Api) -> dict[str, dict[str, Any]]:
     }
 
 
+def load_of(api: Api, answer: Answer) -> dict[str, Any]:
+    """The input of the execution that a request started; others may have loaded a `loaded` too."""
+    load_id = answer.headers["location"].rpartition("/")[2]
+    (found,) = (each for each in started(api).values() if each.get("load_id") == load_id)
+    return found
+
+
 def test_a_dataset_is_uploaded_loaded_and_shown(api: Api, context: DatasetContext) -> None:
     upload = api.post("/datasets/uploads", {"filename": "f.geojson"}, role="planner").json
     content = {"type": "FeatureCollection", "features": [BEFORE["1"].document()]}
@@ -62,7 +70,7 @@ def test_a_dataset_is_uploaded_loaded_and_shown(api: Api, context: DatasetContex
 
     assert (answer.status, answer.json["state"]) == (202, "loading")
     path = answer.headers["location"].partition("/api")[2]
-    (document,) = (each for each in started(api).values() if each.get("name") == "loaded")
+    document = load_of(api, answer)
     load(document, context)
     assert api.get(path, role="planner").json["state"] == "loaded"
     shown = api.get("/datasets/loaded", role="viewer").json
@@ -78,7 +86,7 @@ def test_the_findings_of_a_file_are_shown(api: Api, context: DatasetContext) -> 
         Bucket=context.settings.intake_bucket, Key=upload["file"], Body=b'{"type":\nNaN}'
     )
     answer = api.post("/datasets", {"name": "bad", "file": upload["file"]})
-    (document,) = (each for each in started(api).values() if each.get("name") == "bad")
+    document = load_of(api, answer)
 
     load(document, context)
 
@@ -138,6 +146,22 @@ def test_the_history_of_a_feature_has_it_before_and_after(api: Api, roads: str) 
     assert (change["op"], change["edit_id"]) == ("update", "e1")
     assert (change["before"], change["after"]) == (BEFORE["1"].document(), AFTER["1"].document())
     assert api.get(f"/datasets/{roads}/history", query={"id": "none"}).json["items"] == []
+
+
+def test_what_is_larger_than_a_response_is_left_out_and_exported(
+    api: Api, context: DatasetContext
+) -> None:
+    small, large = point("1", 1), point("1", 1, note="n" * RESPONSE_BYTES)
+    make_dataset("notes", [small], context)
+    origin = CommitOrigin("e1", 1, (Author("id-anna", "anna"),), "")
+    commit("notes", 1, changes_to(by_id([small]), by_id([large])), origin, context)
+
+    answer = api.get("/datasets/notes/feature", query={"id": "1"})
+    (change,) = api.get("/datasets/notes/history", query={"id": "1"}).json["items"]
+
+    assert (answer.status, "export it" in answer.json["detail"]) == (400, True)
+    assert (change["revision"], change["op"], change["is_cut"]) == (2, "update", True)
+    assert (change["before"], change["after"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_changes_are_listed_in_pages_with_the_features(api: Api, files: DatasetC
     assert shown[0]["properties"] == ["name"]
     assert shown[0]["after"]["properties"] == {"name": "x"}
     assert (shown[1]["after"], page["total"]) == (None, 3)
+    assert not any(each["is_cut"] for each in shown)
 
 
 def test_changes_and_conflicts_are_as_many_as_a_response_takes(
@@ -86,6 +87,11 @@ def test_changes_and_conflicts_are_as_many_as_a_response_takes(
 
     assert [[each["id"] for each in page["items"]] for page in (first, second)] == [["1"], ["2"]]
     assert ([each["id"] for each in found["conflicts"]], found["conflict_count"]) == (["1"], 2)
+    for each in (*first["items"], *found["conflicts"]):
+        assert each["is_cut"]
+        assert not {"before", "after", "base", "mine", "theirs"}.intersection(
+            name for name, value in each.items() if value
+        )
 
 
 def test_a_forecast_says_what_changed_live_and_who_else_is_there(
@@ -96,11 +102,32 @@ def test_a_forecast_says_what_changed_live_and_who_else_is_there(
 
     forecast = api.get(f"/edits/{job.edit_id}/forecast", role="worker", name="anna").json
 
-    assert forecast["summary"] == "3 of your features changed live; 1 open edit job overlaps"
+    assert (
+        forecast["summary"] == "3 of your features changed in the dataset; 1 open edit job overlaps"
+    )
     assert (forecast["changed"], forecast["revision"]) == (["1", "2", "4"], 2)
     assert [each["id"] for each in forecast["overlapping"]] == [other.edit_id]
     idle = a_stored_job("allocated").edit_id
     assert api.get(f"/edits/{idle}/forecast", role="planner").json["is_out"] is False
+
+
+@pytest.mark.parametrize("lists_features", [True, False])
+def test_a_forecast_finds_features_in_an_area_and_areas_with_features(
+    lists_features: bool, api: Api, files: DatasetContext
+) -> None:
+    area, near, far = ({"box": [west, -0.5, west + 1, 0.5]} for west in (0.5, 0.8, 50))
+    listed = {"features": ["2", "3"]}  # at 1 and 2
+    own, others = (listed, (near, far)) if lists_features else (area, (listed, {"features": ["3"]}))
+    job, first, _ = (
+        a_stored_job(
+            "downloaded", "anna", dataset="roads", extent=parse_extent(extent), base_revision=1
+        )
+        for extent in (own, *others)
+    )
+
+    found = api.get(f"/edits/{job.edit_id}/forecast", role="worker", name="anna").json
+
+    assert [each["id"] for each in found["overlapping"]] == [first.edit_id]
 
 
 def test_the_findings_of_a_fixup_are_its_failures(api: Api, files: DatasetContext) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.edit_job import EditState
 from jobyard.store import edits
 from tests.functions.api.api_client import Answer, Api
 from tests.services.edits.edit_records import (
@@ -14,6 +15,7 @@ from tests.services.edits.edit_records import (
     a_team,
     member,
     requested,
+    sent_attachments,
 )
 
 PROPOSAL = {
@@ -53,7 +55,15 @@ def test_a_planner_proposes_changes_and_allocates_an_edit_job(api: Api) -> None:
     edited = api.request("PATCH", f"/edits/{job_id}", body=changes, role="planner")
     allocated = plan(api, f"/edits/{job_id}/allocate", {"team": "north"})
     listed = api.get("/edits", role="planner").json
+    copied = plan(api, f"/edits/{job_id}/copy")
 
+    assert (copied.status, copied.json["state"], copied.json["name"]) == (201, "proposed", "Again")
+    assert copied.headers["location"].endswith(copied.json["id"])
+    kept = ("dataset", "extent", "type", "priority", "buffer", "quarantine")
+    assert [copied.json[each] for each in kept] == [allocated.json[each] for each in kept]
+    assert copied.json["planned_end"] is None
+    (asked,) = copied.json["attachments"]
+    assert (asked["custodian"], asked["sends"]) == ("Ines", 0)
     assert (made.status, made.json["state"], made.json["actions"]) == (
         201,
         "proposed",
@@ -148,7 +158,7 @@ def test_refusals_name_the_state_the_role_or_the_person(api: Api) -> None:
 
     assert (other.status, "anna has it" in other.json["detail"]) == (403, True)
     assert (admin.status, admin.json["detail"][:13]) == (403, "only a worker")
-    assert (state.status, "edit is downloaded: cannot retry" in state.json["detail"]) == (409, True)
+    assert (state.status, "is downloaded: cannot retry" in state.json["detail"]) == (409, True)
     assert nobody.status == 404
     assert unknown.status in {403, 404}
 
@@ -163,6 +173,12 @@ def test_attachments_are_requested_sent_again_and_answered_by_a_planner(api: Api
     form = plan(api, f"/edits/{blocked}/attachments/1/upload-form", {"filename": "survey.zip"})
     answered = plan(api, f"/edits/{blocked}/attachments/1/answer", {"reason": "lost"})
 
+    sent = a_stored_job("blocked", attachments=sent_attachments()).edit_id
+    link = api.get(f"/edits/{sent}/attachments/1/download", role="planner").json
+    unsent = api.get(f"/edits/{blocked}/attachments/1/download", role="planner")
+
+    assert ("X-Amz-Signature" in link["url"], link["filename"]) == (True, "survey.zip")
+    assert (unsent.status, "no file of an attachment 1" in unsent.json["detail"]) == (404, True)
     assert made.json["attachments"][0]["custodian"] == "Jon"
     assert again.json["attachments"][0]["sends"] == 2
     assert form.json["key"].startswith(f"edits/{blocked}/attachments/1/")
@@ -208,6 +224,11 @@ def test_an_admin_makes_teams_and_sets_what_holds_for_a_type(api: Api) -> None:
     )
     found = api.get("/edit-settings/counties", role="planner").json
     unknown = api.request("PUT", "/teams/west", body={"workers": ["nobody-at-all"]})
+    open_one = a_stored_job("allocated", edit_type="border")
+    refused = api.request("DELETE", "/edit-settings/counties/border")
+    plan(api, f"/edits/{open_one.edit_id}/abandon", {"reason": "not needed"})
+    removed = api.request("DELETE", "/edit-settings/counties/border").json
+    again = api.request("DELETE", "/edit-settings/counties/border")
     left = api.request("DELETE", "/teams/south").json
 
     assert [(each["person"]["name"], each["is_worker"]) for each in made["members"]] == [
@@ -217,6 +238,8 @@ def test_an_admin_makes_teams_and_sets_what_holds_for_a_type(api: Api) -> None:
     assert settings.json["embargo"] is True
     assert found["types"]["border"]["reviewers"] == "south"
     assert unknown.status == 400
+    assert (refused.status, f"such as {open_one.edit_id}" in refused.json["detail"]) == (409, True)
+    assert (removed["types"], again.status) == ({}, 404)
     assert left["items"] == ["north"]
 
 
@@ -246,3 +269,16 @@ def test_a_url_that_cannot_be_called_does_not_edit(url: str, message: str, api: 
 
     assert refused.status == 400
     assert message in refused.json["detail"]
+
+
+def test_edit_jobs_of_every_state_can_be_listed_and_the_deleted_are_in_no_list(api: Api) -> None:
+    a_stored_job("deleted")
+    proposed = a_stored_job()
+
+    listed = {
+        state: [each["id"] for each in api.get("/edits", query={"state": state}).json["items"]]
+        for state in EditState
+    }
+
+    assert listed["proposed"] == [proposed.edit_id]
+    assert listed["deleted"] == []

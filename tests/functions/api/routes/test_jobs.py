@@ -132,7 +132,7 @@ def test_the_jobs_around_one_are_those_of_the_filtered_list(
     found = job_queries.neighbours(id_of(position), query_context(api), matching)
 
     assert (found.before, found.after) == tuple(map(id_of, around))
-    assert found.is_complete
+    assert (found.unsearched_to, found.unsearched_from) == (0, 0)
 
 
 def test_the_jobs_around_one_are_searched_in_so_many_chunks(
@@ -143,7 +143,8 @@ def test_the_jobs_around_one_are_searched_in_so_many_chunks(
 
     found = job_queries.neighbours(f"{batch.batch_id}.2.0", query_context(api), JobMatch(name="0"))
 
-    assert (found.before, found.after, found.is_complete) == ("", "", False)
+    assert (found.before, found.after) == ("", "")
+    assert (found.unsearched_to, found.unsearched_from) == (4, 0)
 
 
 def query_context(api: Api) -> QueryContext:
@@ -482,9 +483,9 @@ def test_many_jobs_are_sent_another_event_than_a_requeue(api: Api) -> None:
     assert (shown["event"], shown["reason"]) == ("cancel", "the wrong files")
 
 
-def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
-    batch = a_batch("failed", entries=23)
-    for number in range(0, 23, 2):
+def test_outcomes_come_thirty_chunks_a_page(api: Api) -> None:
+    batch = a_batch("failed", entries=63)
+    for number in range(0, 63, 2):
         a_job(batch, number, "failed")
     path = f"/batches/{batch.batch_id}/operations"
     operation_id = api.post(path, WHY).json["operation_id"]

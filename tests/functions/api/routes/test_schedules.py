@@ -1033,4 +1033,4 @@ def test_who_gets_mails_about_failed_runs_is_set_and_shown(api: Api) -> None:
     assert (refused.status, changed["notify"]) == (400, [])
     acts = api.get("/activity").json["items"]
     assert [each["changes"] for each in acts if each["event"] == "edit"] == ["notify: nobody"]
-    assert api.get(f"{path}/reports").json == {"items": [], "webhook_calls": []}
+    assert api.get(f"{path}/reports").json == {"items": [], "webhook_deliveries": []}

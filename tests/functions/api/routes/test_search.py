@@ -56,6 +56,27 @@ def test_a_local_identifier_is_found_with_its_collection(api: Api, text: str) ->
     )
 
 
+def test_an_object_is_found_by_the_name_of_its_file_in_the_newest_batches_of_its_collection(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collections.put(replace(an_open_collection("maps"), version=1))
+    batch = a_batch("processing", entries=30, filename="may.checkm")
+    for number in (7, 27):
+        a_job(batch, number, "succeeded", data={"ark": f"ark:/13030/m{number}"})
+    a_job(batch, 17, "failed", data={"ark": ARK})
+
+    found = api.get("/find", query={"q": "maps 7"}).json["items"]
+
+    assert [(each["found_id"], each["why"]) for each in found] == [
+        ("ark:/13030/m7", "7, of may.checkm"),
+        ("ark:/13030/m27", "27, of may.checkm"),
+    ]
+    assert find(api, "maps 7", role="") == []
+    monkeypatch.setattr(search_queries, "FILE_CHUNKS", 1)
+    missing = api.get("/find", query={"q": "maps 7"}).json["not_searched"]
+    assert [each for each in missing if "objects of maps by file name beyond 1 chunk" in each]
+
+
 def test_names_are_found(api: Api) -> None:
     collections.put(replace(an_open_collection("atlases"), version=1))
     first = a_batch("completed", filename="Atlas-1.checkm", submitter="bo")
@@ -125,6 +146,37 @@ def test_of_many_matches_the_first_are_listed_and_all_of_one_kind_on_request(api
     assert api.get("/find", query={"q": "plan", "kind": "plan"}).status == 400
 
 
+def test_a_day_finds_the_batches_that_were_submitted_on_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = HOUR_AGO.replace(hour=23, minute=59)
+    named = a_batch("completed", filename=f"{day:%Y-%m-%d}.csv", submitted_at=day)
+    first = a_batch("completed", submitted_at=HOUR_AGO)
+    theirs = a_batch("completed", submitted_at=HOUR_AGO - timedelta(hours=2), submitter_sub="s-bo")
+    for days in (-1, 1):
+        a_batch("completed", submitted_at=HOUR_AGO + timedelta(days=days))
+    batches = [("batch", each.batch_id) for each in (named, first, theirs)]
+
+    assert find(api, f"{day:%Y-%m-%d}") == batches
+    assert find(api, f"{day:%Y-%m-%d}", role="depositor") == batches[:2]
+    assert find(api, "2026-02-30") == []
+    monkeypatch.setattr(search_queries, "BATCHES_SEARCHED", 2)
+    missing = api.get("/find", query={"q": f"{day:%Y-%m-%d}"}).json["not_searched"]
+    assert f"batches of {day:%Y-%m-%d} before the last 2 of that day" in missing
+
+
+@pytest.mark.parametrize("text", ["DIGEST_MISMATCH", "digest mismatch", "mismatch"])
+def test_a_failure_code_finds_the_recent_batches_with_such_jobs(api: Api, text: str) -> None:
+    failed, other = a_batch("failed", entries=2), a_batch("processing", entries=1)
+    for number in range(2):
+        a_job(failed, number, "failed", failure_code="DIGEST_MISMATCH")
+    a_job(other, 0, "failed", failure_code="PAYLOAD_NOT_FOUND")
+
+    (item,) = api.get("/find", query={"q": text}).json["items"]
+
+    assert (item["found_id"], item["why"]) == (failed.batch_id, "2 jobs with DIGEST_MISMATCH")
+
+
 def test_titles_of_schedules_that_are_not_searched_are_named(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +192,7 @@ def test_titles_of_schedules_that_are_not_searched_are_named(
     assert not [each for each in operators["not_searched"] if "schedules" in each]
 
 
-@pytest.mark.parametrize("what", ["date", "error text", "objects by file name or title"])
+@pytest.mark.parametrize("what", ["date", "error text", "objects by title; by file name"])
 def test_what_is_never_searched_is_named(api: Api, what: str) -> None:
     named = api.get("/find", query={"q": "anything"}).json["not_searched"]
 

@@ -32,6 +32,7 @@ def filled(path: str) -> str:
         "{scope}": "everything",
         "{seq}": "1",
         "{number}": "1",
+        "{index}": "1",
         "{column}": "allocated",
     }.items():
         path = path.replace(name, value)

@@ -93,7 +93,7 @@ def test_a_frame_shows_what_is_inside_and_counts_the_rest() -> None:
     found = drawn(*shapes, frame=frame)
 
     assert found.left_out == 1
-    assert found.frame.has(frame[0])
+    assert found.frame.contains(frame[0])
     assert re.fullmatch(r"-?[\d.]+(,-?[\d.]+){3}", frame_text(found.frame))
 
 

@@ -98,11 +98,14 @@ class Chunk:
 class RunProgress:
     """The progress of a run in a chunk: the last pass that finished it, 0 before the first.
 
-    `next_at` is when its first waiting job may be tried again, None if no job waits.
+    `next_at` is when its first waiting job may be tried again, None if no job waits. `outcomes` is
+    the number of jobs by outcome of the operation that runs; None if it is not known, and of a run
+    that is no operation.
     """
 
     last_pass: int = 0
     next_at: datetime | None = None
+    outcomes: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ It is a pass over the chunks with matching jobs. The outcome of each job is stor
 person sees which of 3,000 jobs could not be changed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -88,7 +88,8 @@ class Operation:
 
     `matched` is how many jobs matched at the time of the request; of these, `not_requeueable` could
     not be requeued. If it `may_match_more`, these are only those that were counted. `chunks` are
-    the numbers of the chunks with such jobs, ascending. `sub` is the actor's id.
+    the numbers of the chunks with such jobs, ascending. `sub` is the actor's id. `outcomes` is the
+    number of jobs by outcome; None while it runs, and if a worker did not finish a chunk.
     """
 
     batch_id: str
@@ -105,6 +106,7 @@ class Operation:
     sub: str = ""
     not_requeueable: int = 0
     may_match_more: bool = False
+    outcomes: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)

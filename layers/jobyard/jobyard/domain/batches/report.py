@@ -21,7 +21,7 @@ class ReportKind(StrEnum):
     HELD = "held"  # too many tasks of a campaign failed
     NOTICE = "notice"  # a person has something to do or to know
     FAILED_RUN = "failed_run"  # a job of a schedule failed
-    WEBHOOK = "webhook"  # a program is called
+    WEBHOOK = "webhook"  # an event for a webhook
 
 
 class DeliveryState(StrEnum):
@@ -39,7 +39,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Whether a report arrived. `tries` counts how often the mail service was called.
+    """Whether a report arrived. `tries` counts the attempts.
 
     With `individually` the mail to all was refused, so each recipient gets a separate one.
     `sent_to` are the recipients who got it, `undeliverable` those who cannot, with the reasons.
@@ -65,7 +65,7 @@ class Delivery:
 class Report:
     """One report. `seq` counts the reports of a batch or campaign from 1. `files` maps a format to
     its S3 key; short `texts` are kept in the record instead. `batch_id` is the id of the batch,
-    campaign or schedule. `webhook` is the name of the one that is called; "" for a mail.
+    campaign or schedule. `webhook` is the name of the one that it is delivered to; "" for a mail.
     """
 
     batch_id: str

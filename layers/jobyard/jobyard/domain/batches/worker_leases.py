@@ -1,30 +1,29 @@
-"""Leases of workers: how many chunks of each batch may run at the same time, across batches.
+"""Leases of workers: fair-share scheduling of the chunks of all batches, with preemption.
 
-Each run of a batch leases workers for a pass, in one item for the deployment. Collections share the
-workers equally, within a collection its submitters do, and within those their runs. Some workers
-stay free for those who have none, and for small batches.
+Each run of a batch leases workers for a pass, in one item for the deployment: slots, of a limit on
+concurrency. Collections share the workers equally, within a collection its submitters do, and
+within those their runs. A run with more than its share yields after a time slice: its pass ends
+early. A reserve stays free for those who have none, and for small batches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-YIELD_AFTER = timedelta(seconds=30)  # how long a run keeps its workers although others wait
-WORKERS_LEASED_FOR = timedelta(
-    minutes=5
-)  # workers renew it; so long are those of a dead execution missing
-WAIT_FOR = timedelta(minutes=1)  # how long a run waits without another request
-MAX_WAITING = 100  # runs that are remembered; others ask as well, but count for no share
-_RESERVED = 8  # one worker in so many stays free for those who have none
-_RENEW_AT = (
-    0.3,
-    0.5,
-)  # of `WORKERS_LEASED_FOR` that is left: a worker each, so that not all renew at once
+TIME_SLICE = timedelta(seconds=30)  # how long a run keeps its workers although others wait
+# Workers renew the lease of their run. If they and its execution are dead, it expires after this.
+WORKERS_LEASED_FOR = timedelta(minutes=5)
+REQUEST_EXPIRES = timedelta(minutes=1)  # of a run that waits for workers and does not ask again
+MAX_WAITING = 100  # runs whose requests are stored; others ask too, but reduce no other's share
+_RESERVED_PART = 8  # one eighth of the workers is the reserve
+# Workers renew when 30 to 50 % of `WORKERS_LEASED_FOR` is left, each at a different point, so that
+# they do not all write at once.
+_RENEW_AT = (0.3, 0.5)
 
 
 @dataclass(frozen=True)
 class WorkerLease:
-    """The `workers` that a run has until a time; 0 if it waits for some. It wants `wanted`.
+    """The `workers` that a run has until a time; 0 if it waits for some. It can use `wanted`.
 
     `since` is when its pass or its wait began. `submitter` identifies who submitted the batch, ""
     if nobody signed in.
@@ -44,42 +43,42 @@ def leased(
     """The leases after a run asks for `request.wanted` workers, of `limit` in all. With 0 it gives
     back what it has.
 
-    It gets up to its share, and never workers that another run still has. One of the reserve is for
-    a run whose collection or submitter has no worker, and for one that wants a single one, if no
-    such run of its collection has one. Without workers it waits.
+    It gets up to its share, and never workers that another run still has. It may take one worker of
+    the reserve in two cases: its collection or its submitter has no worker; or it wants a single
+    worker, and no other such run of its collection has one. Without workers it waits.
     """
     others = {name: lease for name, lease in leases.items() if name != run and now < lease.until}
     if request.wanted <= 0:
         return others
     before = leases.get(run)
-    continues = before is not None and before.workers > 0  # after a pass of its own
-    since = before.since if before and not continues else now
-    own = replace(request, since=since, until=now + WAIT_FOR, workers=0)
+    had_workers = before is not None and before.workers > 0  # for the pass that has just ended
+    since = before.since if before and not had_workers else now
+    own = replace(request, since=since, until=now + REQUEST_EXPIRES, workers=0)
     held = [lease for lease in others.values() if lease.workers]
-    is_late = _has_waited_less(others, own, now)
-    is_new = not continues and _may_use_reserve(held, own, is_late=is_late)
+    must_let_pass = _has_another_waited_longer(others, own, now)
+    is_new = not had_workers and _may_use_reserve(held, own, must_let_pass=must_let_pass)
     free = limit - sum(lease.workers for lease in held)
     usable = free - reserve_of(limit)
     share = _shares(usable_of(limit), _in_turn({**others, run: own}, now))[run]
-    least = 0 if continues or is_late or _is_behind_others(held, others, own) else 1
+    least = 0 if had_workers or must_let_pass or _is_behind_others(held, others, own) else 1
     workers = max(min(max(share, least), usable), min(1, free) if is_new else 0)
     if workers > 0:
         return {
             **others,
             run: replace(own, since=now, until=now + WORKERS_LEASED_FOR, workers=workers),
         }
-    if before and not continues and before.until - now > WAIT_FOR / 2:
+    if before and not had_workers and before.until - now > REQUEST_EXPIRES / 2:
         own = replace(own, until=before.until)  # nothing new, so no write
     waiting = sum(not lease.workers for lease in others.values())
     return {**others, run: own} if waiting < MAX_WAITING else others
 
 
 def must_yield(leases: Mapping[str, WorkerLease], run: str, limit: int, now: datetime) -> bool:
-    """Whether the pass of a run has to end, because it has had its slice and has more workers than
-    its share. An unknown run need not.
+    """Whether the pass of a run has to end, because its time slice is over and it has more workers
+    than its share. An unknown run need not.
     """
     own = leases.get(run)
-    if own is None or now - own.since < YIELD_AFTER:
+    if own is None or now - own.since < TIME_SLICE:
         return False
     live = {name: lease for name, lease in leases.items() if now < lease.until or name == run}
     return own.workers > _shares(usable_of(limit), _in_turn(live, now))[run]
@@ -102,49 +101,53 @@ def renewed(
 
 
 def reserve_of(limit: int) -> int:
-    """How many of `limit` workers stay free for those who have none."""
-    return max(limit // _RESERVED, 1) if limit > 1 else 0
+    """How many of `limit` workers are the reserve, which stays free for those who have none."""
+    return max(limit // _RESERVED_PART, 1) if limit > 1 else 0
 
 
 def usable_of(limit: int) -> int:
-    """How many of `limit` workers runs share."""
+    """How many of `limit` workers the runs share: all but the reserve."""
     return limit - reserve_of(limit)
 
 
 def _is_behind_others(
     held: Sequence[WorkerLease], others: Mapping[str, WorkerLease], own: WorkerLease
 ) -> bool:
-    """Whether runs of other collections wait that have no worker. Otherwise a run may take a worker
-    that is free, although it is the turn of another run of its collection, which will ask soon.
+    """Whether a run of another collection waits, and that collection has no worker. If not, a run
+    may take a free worker although its share is 0, out of turn: those before it in its collection
+    have waited less than a time slice, and ask again soon.
     """
     served = {lease.collection for lease in held} | {own.collection}
     return any(not lease.workers and lease.collection not in served for lease in others.values())
 
 
-def _has_waited_less(others: Mapping[str, WorkerLease], own: WorkerLease, now: datetime) -> bool:
-    """Whether another run of its collection has waited for a slice, and longer than it."""
+def _has_another_waited_longer(
+    others: Mapping[str, WorkerLease], own: WorkerLease, now: datetime
+) -> bool:
+    """Whether another run of its collection has waited longer, and for at least a time slice."""
     return any(
         not lease.workers
         and lease.collection == own.collection
         and lease.since < own.since
-        and now - lease.since >= YIELD_AFTER
+        and now - lease.since >= TIME_SLICE
         for lease in others.values()
     )
 
 
-def _may_use_reserve(held: Sequence[WorkerLease], own: WorkerLease, *, is_late: bool) -> bool:
+def _may_use_reserve(held: Sequence[WorkerLease], own: WorkerLease, *, must_let_pass: bool) -> bool:
     """Whether a run may use the reserve, which `leased` describes."""
     of_collection = [lease for lease in held if lease.collection == own.collection]
     if not of_collection:
-        return not is_late
+        return not must_let_pass
     if own.submitter and not any(lease.submitter == own.submitter for lease in held):
         return True
     return own.wanted == 1 and not any(lease.wanted == 1 for lease in of_collection)
 
 
 def _in_turn(leases: Mapping[str, WorkerLease], now: datetime) -> dict[str, WorkerLease]:
-    """The leases in the order in which they get what cannot be divided: those in their slice, those
-    that wait, the longest first, and those that have had their slice, the longest last.
+    """The leases in the order in which they get what cannot be divided: first runs in their time
+    slice, then those that wait, the longest first, then those after their time slice, the longest
+    last.
     """
 
     def turn(item: tuple[str, WorkerLease]) -> tuple[int, float]:
@@ -152,7 +155,7 @@ def _in_turn(leases: Mapping[str, WorkerLease], now: datetime) -> dict[str, Work
         since = lease.since.timestamp()
         if not lease.workers:
             return 1, since
-        return (0, since) if now - lease.since < YIELD_AFTER else (2, -since)
+        return (0, since) if now - lease.since < TIME_SLICE else (2, -since)
 
     return dict(sorted(leases.items(), key=turn))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobyard.domain.campaigns.fields import FieldReader, one_of, whole_number
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.jobs.job import NO_FAILURES, PART, JobRecord, JobState
 
 DEFAULT_AT_LEAST = 10
 _MAX_AT_LEAST = 1_000
@@ -110,13 +110,21 @@ def count_outcomes(tasks: Iterable[JobRecord], since: datetime | None) -> Outcom
 
 
 def _last_start(task: JobRecord) -> datetime | None:
-    if task.state is JobState.RUNNING:
-        return task.at
-    return task.attempts[-1].started_at if task.attempts else None
+    """When its last attempt began: the first of its parts."""
+    began = task.at if task.state is JobState.RUNNING else None
+    for each in reversed(task.attempts):
+        if began is not None and each.failure_code != PART:
+            break
+        began = each.started_at
+    return began
 
 
 def _code_of(task: JobRecord) -> str:
-    """Why its last attempt failed; "" if the task may not be to blame, such as when cancelled."""
-    if task.state in {JobState.FAILED, JobState.SCHEDULED, JobState.PAUSED}:
+    """Why its last attempt failed; "" if the task may not be to blame, such as when cancelled, or
+    if another attempt has begun and continues later.
+    """
+    if task.state is JobState.FAILED:
         return task.failure_code
-    return ""
+    is_waiting = task.state in {JobState.SCHEDULED, JobState.PAUSED}
+    continues = bool(task.attempts) and task.attempts[-1].failure_code in NO_FAILURES
+    return task.failure_code if is_waiting and not continues else ""

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batches.report import ReportKind
+from jobyard.domain.campaigns.ended_chunks import EndedChunks
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.openings import Openings
 from jobyard.domain.campaigns.rules import (
@@ -22,7 +23,6 @@ from jobyard.domain.campaigns.rules import (
     rules_of,
 )
 from jobyard.domain.campaigns.schedule import CalendarFor
-from jobyard.domain.campaigns.targets import CampaignTarget, inline_targets
 from jobyard.domain.campaigns.targets_file import TargetsFile
 from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
 from jobyard.domain.errors import InvalidCampaign, InvalidRule
@@ -38,6 +38,9 @@ from jobyard.domain.mail_addresses import (
 from jobyard.domain.plurals import plural
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
+if TYPE_CHECKING:
+    from jobyard.domain.campaigns.targets import CampaignTarget
+
 REQUEST_FIELDS = (
     *("name", "job_type", "parameters", "targets", "targets_file", "replaces"),
     *("replace_overlapping", "notify"),
@@ -45,7 +48,7 @@ REQUEST_FIELDS = (
 )
 SILENT_AFTER = timedelta(minutes=10)  # twice as long as an execution has to decide
 _RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
-_TargetsAndWarnings = tuple[tuple[CampaignTarget, ...] | None, tuple[str, ...]]
+_TargetsAndWarnings = tuple["tuple[CampaignTarget, ...] | None", tuple[str, ...]]
 _NO_TARGETS: _TargetsAndWarnings = (None, ())
 _NO_PARAMETERS: Mapping[str, Any] = {}
 
@@ -75,7 +78,8 @@ class Campaign:
     `generation` counts the executions that were started because something changed: only the latest
     of them decides. If none has decided anything by `check_at`, the scheduler tick starts another.
     Nothing starts before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the
-    number of its tasks by state, without those that have no record, as of its last decision.
+    number of its tasks by state, without those that have no record, as of its last decision. Of
+    these, `ended_chunks` are not read again.
 
     `notify` are the recipients of its reports, `undeliverable` those who cannot get one.
     `last_report` is the number of the last report; `due_report` is why another one has to be
@@ -110,6 +114,7 @@ class Campaign:
     rests_until: datetime | None = None
     rest_reason: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    ended_chunks: EndedChunks = field(default_factory=EndedChunks)
     notify: tuple[str, ...] = ()
     undeliverable: tuple[UndeliverableRecipient, ...] = ()
     last_report: int = 0
@@ -161,6 +166,12 @@ class Campaign:
         is_by_machine = self.targets_file or self.replace_overlapping or self.retry_of
         return self.chunk_size > 0 or not is_by_machine
 
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When it began to stop; None if it has not."""
+        stops = (each.at for each in self.history if each.after == JobState.STOPPING)
+        return next(stops, None)
+
     def attempt_deadline(self, started_at: datetime) -> datetime:
         """When an attempt that started at `started_at` has taken too long.
 
@@ -206,6 +217,7 @@ class Campaign:
             notify=(),
             undeliverable=(),
             parameters={},
+            ended_chunks=EndedChunks(),
             history=(),
         )
 
@@ -244,7 +256,7 @@ class CampaignRequest:
     job_type: str
     rules: CampaignRules
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    targets: tuple[CampaignTarget, ...] | None = None
+    targets: "tuple[CampaignTarget, ...] | None" = None
     targets_file: str = ""
     replaces: str = ""
     replace_overlapping: bool = False
@@ -336,6 +348,8 @@ def _recipients_of(where: str, value: object) -> tuple[str, ...]:
 
 
 def _targets_of(where: str, value: object) -> _TargetsAndWarnings:
+    from jobyard.domain.campaigns.targets import inline_targets  # reads CSV and JSON Lines too
+
     if not isinstance(value, list):
         raise InvalidCampaign([InvalidRule(where, f"a list, not {value!r:.40}")])
     targets, warnings = inline_targets(value)

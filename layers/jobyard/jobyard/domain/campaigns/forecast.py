@@ -69,7 +69,7 @@ class CampaignForecast:
             return f"{targets}: {windows} {gives} {_minutes(self.available)} min, too little"
         verb = "needs" if self.tasks == 1 else "need"
         needed = f"{targets} {verb} {_minutes(self.needed)} min"
-        return f"{needed}; {windows} {gives} {_minutes(self.available)}"
+        return f"{needed}; {windows} {gives} {_minutes(self.available)} min"
 
     def document(self) -> dict[str, Any]:
         """The forecast as JSON."""

@@ -19,7 +19,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 MAX_REST = timedelta(days=30)  # after that a campaign is planned again
 _OPEN_AGAIN = timedelta(minutes=1)  # after an execution that could not open it
 _OPEN_WITHIN = timedelta(days=1)
-_COUNTED_WITHIN = timedelta(seconds=5)  # workers save their counts every two
+_COUNTED_WITHIN = timedelta(seconds=5)  # workers see a stop within two, and save their counts
 _S = JobState
 
 

@@ -60,7 +60,7 @@ def _factor(where: str, value: object) -> float:
 
 
 def grant_of(rollout: Rollout | None, succeeded: int) -> int:
-    """How many attempts may start in a slice when so many tasks have succeeded.
+    """How many attempts may start in a slice when `succeeded` tasks have succeeded.
 
     Without a rollout it is `MAX_GRANT`.
     """
@@ -91,7 +91,7 @@ def start_offset(rollout: Rollout | None, grant: int, index: int) -> timedelta:
 def shares(grant: int, waiting: Mapping[int, int], workers: int = 1) -> dict[int, int]:
     """A grant divided among chunks, the first ones first, so that few of them need a worker.
 
-    `waiting` is how many tasks of each chunk may start. If so many chunks wait, `workers` of them
+    `waiting` is how many tasks of each chunk may start. If enough chunks wait, `workers` of them
     have an equal share, because one worker runs few tasks at the same time. Chunks without a share
     are left out.
     """

@@ -222,6 +222,7 @@ class _Simulator:
         self.slice: _Slice | None = None
         self.untouched = deque(range(len(self.tasks)))
         self.waiting: list[tuple[datetime, int]] = []  # a heap; may have tasks that have ended
+        self.busy: list[tuple[datetime, int]] = []  # the same, for those whose device was busy
         self.running: list[tuple[datetime, int]] = []  # a heap of ends
         self.stopped: list[int] = []  # between two parts; may have tasks that have ended
         self.counts = dict.fromkeys(TaskState, 0) | {TaskState.SCHEDULED: len(self.tasks)}
@@ -296,15 +297,16 @@ class _Simulator:
         """When the first task that waits may start; now if one was stopped between two parts."""
         if self.stopped:
             return self.now
-        return self.waiting[0][0] if self.waiting else None
+        return min((heap[0][0] for heap in (self.waiting, self.busy) if heap), default=None)
 
     def _drop_ended(self) -> None:
         """Remove tasks that were ended while they waited: those at the start of both queues."""
         self.stopped = [each for each in self.stopped if self.tasks[each].is_waiting]
         while self.untouched and not self.tasks[self.untouched[0]].is_waiting:
             self.untouched.popleft()
-        while self.waiting and not self.tasks[self.waiting[0][1]].is_waiting:
-            heapq.heappop(self.waiting)
+        for heap in (self.waiting, self.busy):
+            while heap and not self.tasks[heap[0][1]].is_waiting:
+                heapq.heappop(heap)
 
     def _move(self, event: str, stop: StopReason | None = None) -> None:
         move = JOB.move(self.campaign.state, event, self.now, _CAUSE)
@@ -326,6 +328,7 @@ class _Simulator:
         for stopped in self.stopped:
             self._continue(stopped)
         self.stopped = []
+        self._continue_busy()
         current, rules = self.slice, self.campaign.rules
         allowed = starts_by(rules.rollout, current.grant, self.now - current.start)
         number = min(allowed - current.used, rules.at_once - self.counts[TaskState.RUNNING])
@@ -335,6 +338,17 @@ class _Simulator:
                 break
             current.used += 1
             self._start(index)
+
+    def _continue_busy(self) -> None:
+        """Start those whose device was busy: they are no attempts, so the grant is not used."""
+        self._drop_ended()
+        while self.busy and self.busy[0][0] <= self.now and self._has_place:
+            self._start(heapq.heappop(self.busy)[1])
+            self._drop_ended()
+
+    @property
+    def _has_place(self) -> bool:
+        return self.counts[TaskState.RUNNING] < self.campaign.rules.at_once
 
     def _next_ready(self) -> int | None:
         """The next task that may start now: one without an attempt first, then by its time."""
@@ -413,7 +427,7 @@ class _Simulator:
             code = Failure.TIMEOUT if is_late else Failure.EXPIRED
         if code == Failure.DEVICE_BUSY:  # no attempt: nothing was done
             task.forget_attempt()
-            self._wait(index, self.now + max(self._busy_s(outcome), 1) * _SECOND)
+            self._wait(index, self.now + max(self._busy_s(outcome), 1) * _SECOND, self.busy)
             return
         task.end_attempt(self.now, "failed" if code else "succeeded", code)
         task.offline = task.offline + 1 if code == Failure.DEVICE_OFFLINE else 0
@@ -428,7 +442,7 @@ class _Simulator:
             rules = self.campaign.rules
             needs, openings = rules.schedule.needs, self.openings
             at = next_attempt_at(self.now, rules.retry_s, task.offline, openings, needs)
-            self._wait(index, at)
+            self._wait(index, at, self.waiting)
 
     def _stop_attempt(self, index: int) -> None:
         """Stop an attempt between two parts, for good if its task is cancelled."""
@@ -444,13 +458,13 @@ class _Simulator:
         after = outcome.retry_after_s
         return self.campaign.rules.retry_s if after is None else after
 
-    def _wait(self, index: int, until: datetime) -> None:
+    def _wait(self, index: int, until: datetime, heap: list[tuple[datetime, int]]) -> None:
         task = self.tasks[index]
         if task.is_cancelled:
             self._end(task, TaskState.CANCELLED, "")
             return
         self._set_state(task, TaskState.RESCHEDULED)
-        heapq.heappush(self.waiting, (until, index))
+        heapq.heappush(heap, (until, index))
 
     def _count(self, task: _Task, counts: OutcomeCounts) -> None:
         """Count the last attempt of a task for the abort rule, in place of an earlier one."""
@@ -577,7 +591,7 @@ class _Simulator:
 
     def _next_start(self, current: _Slice) -> datetime:
         """When the next attempt may start, by the slice, or when the next task may."""
-        if self.counts[TaskState.RUNNING] >= self.campaign.rules.at_once:
+        if not self._has_place:
             return current.end
         self._drop_ended()
         ready_at = self.waiting[0][0] if self.waiting else current.end
@@ -587,7 +601,8 @@ class _Simulator:
         if current.used < current.grant:
             rollout = self.campaign.rules.rollout
             allowed_at = current.start + start_offset(rollout, current.grant, current.used)
-        return min(max(ready_at, allowed_at), current.end)
+        busy_until = self.busy[0][0] if self.busy else current.end
+        return min(max(ready_at, allowed_at), busy_until, current.end)
 
 
 def _is_retryable(code: str) -> bool:

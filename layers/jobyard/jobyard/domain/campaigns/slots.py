@@ -7,7 +7,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class SlotRequest:
     """The chunks of a pass, by number: all of them, those with `bound` steps that continue in it,
-    and those that were `granted` starts. Of each, so many attempts have `begun`.
+    and those that were `granted` starts. `begun` counts the attempts of each that have begun.
     """
 
     numbers: Sequence[int]
@@ -21,8 +21,8 @@ def shared_slots(
 ) -> dict[int, int]:
     """The slots of each chunk: those of its attempts that have begun, and a part of the free ones.
 
-    Whichever chunks so many `workers` run together, their parts are no more than is free. If that
-    is less than one for each worker, chunks with bound steps come first, then those with a grant,
+    The parts of any `workers` chunks together are at most what is free. If that is less than one
+    for each worker, chunks with bound steps come first, then those with a grant,
     other ones in each `turn`. A worker has at most `most` slots, fewer while too many have begun.
     """
     begun = {number: request.begun.get(number, 0) for number in request.numbers}

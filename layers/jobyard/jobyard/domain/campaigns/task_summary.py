@@ -7,12 +7,21 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
+from jobyard.domain.batches.chunks import ChunkRecord, sum_counts
 from jobyard.domain.campaigns.abort import OutcomeCounts, count_outcomes
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.claim import CLAIM_FOR
+from jobyard.domain.campaigns.ended_chunks import EndedChunks
 from jobyard.domain.campaigns.planning import TaskTotals
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import NO_FAILURES, PART, JobRecord, JobState, StepStatus
+from jobyard.domain.jobs.job import (
+    NO_FAILURES,
+    OPEN_JOB_STATES,
+    PART,
+    JobRecord,
+    JobState,
+    StepStatus,
+)
 
 _DUE_MINUTES = 5  # for which a summary says how many tasks may start
 
@@ -94,7 +103,7 @@ def is_in_attempt(task: JobRecord) -> bool:
     return bool(task.attempts) and task.attempts[-1].failure_code in NO_FAILURES
 
 
-def keeps_its_place(task: JobRecord) -> bool:
+def keeps_its_slot(task: JobRecord) -> bool:
     """Whether its attempt did a part of a step and continues later: `at_once` counts it."""
     is_waiting = task.state is JobState.SCHEDULED and bool(task.attempts)
     return is_waiting and task.attempts[-1].failure_code == PART
@@ -102,9 +111,10 @@ def keeps_its_place(task: JobRecord) -> bool:
 
 def offline_in_a_row(task: JobRecord) -> int:
     """How many of its last attempts failed because its device was offline."""
-    ended = (each for each in reversed(task.attempts) if each.failure_code not in NO_FAILURES)
-    offline = takewhile(lambda each: each.failure_code == Failure.DEVICE_OFFLINE, ended)
-    return sum(each.times for each in offline)
+    codes = ({*each.code_counts} - NO_FAILURES for each in reversed(task.attempts))
+    in_a_row = takewhile(lambda some: some <= {Failure.DEVICE_OFFLINE}, codes)
+    last = task.attempts[len(task.attempts) - sum(1 for _ in in_a_row) :]
+    return sum(each.code_counts.get(Failure.DEVICE_OFFLINE, 0) for each in last)
 
 
 def has_begun(task: JobRecord, bound_steps: Set[str]) -> bool:
@@ -128,7 +138,7 @@ def summary_of(
         next_at=min((task.next_at or task.at for task in waiting), default=None),
         bound=len(bound),
         bound_at=min((task.next_at or task.at for task in bound), default=None),
-        begun=sum(map(keeps_its_place, scheduled)),
+        begun=sum(map(keeps_its_slot, scheduled)),
         running_since=min(running, default=None),
         outcomes=count_outcomes(known, counted_since),
         counted_since=counted_since,
@@ -152,13 +162,14 @@ def totals_of(
     """The sums of a campaign's tasks, from the summaries of its chunks and their counts by state.
 
     A running task whose worker must have ended is orphaned: it counts as waiting. Outcomes of a
-    chunk that was saved before the last release do not count.
+    chunk that was saved before the last release do not count. `counts` include those of the
+    campaign's ended chunks, `summaries` are of the others.
     """
     known = list(summaries)
     lost_since = [each.running_since for each in known if each.running_since]
     lost = [at + CLAIM_FOR for at in lost_since if at + CLAIM_FOR <= now]
     running = counts.get(JobState.RUNNING, 0)
-    outcomes = OutcomeCounts()
+    outcomes = campaign.ended_chunks.outcomes_since(campaign.counted_since)
     for each in known:
         if each.counted_since == campaign.counted_since:
             outcomes += each.outcomes
@@ -182,3 +193,27 @@ def totals_of(
         running=0,
         next_at=min(filter(None, (totals.next_at, *lost))),
     )
+
+
+def ended_chunks(campaign: Campaign, records: Mapping[int, ChunkRecord]) -> EndedChunks:
+    """The ended chunks of a campaign, with those that have ended since. `records` are the counts of
+    the chunks after them, by number.
+    """
+    ended, since = campaign.ended_chunks, campaign.counted_since
+    number, counts, outcomes = ended.number, ended.counts, ended.outcomes_since(since)
+    while number < campaign.chunk_count and _has_ended(records.get(number), campaign):
+        record = records[number]
+        counts = sum_counts([counts, record.counts])
+        summary = TaskSummary.of_document(record.summary)
+        if summary.counted_since == since:
+            outcomes += summary.outcomes
+        number += 1
+    return EndedChunks(number, counts, outcomes, since) if number else ended
+
+
+def _has_ended(record: ChunkRecord | None, campaign: Campaign) -> bool:
+    """Whether all tasks of a chunk have ended, and none is asked to."""
+    if record is None or record.cancels or record.replacements:
+        return False
+    is_whole = record.recorded == campaign.task_count(record.chunk)
+    return is_whole and not any(record.count(state) for state in OPEN_JOB_STATES)

@@ -1,10 +1,10 @@
-"""The base files of a dataset: its features in spatial order, an index of them, and their ids.
+"""The base files of a dataset: its features in spatial order, a spatial index, and their ids.
 
 Features are lines of GeoJSON, in the order of a Hilbert curve through their centres, so that
 neighbours are close to each other. A chunk is a gzip member of up to `CHUNK_FEATURES` lines, which
-can be read alone; a segment is a file of up to `SEGMENT_CHUNKS` chunks. The index has the boxes of
-all chunks. The file of ids, sorted, says in which chunk each feature is: with the index at hand, a
-look-up is two ranged reads.
+can be read alone; it is no chunk of a batch. A segment is a file of up to `SEGMENT_CHUNKS` chunks.
+The index has the bounding boxes of all chunks. The file of ids, sorted, has the chunk of each
+feature: with the index in memory, a look-up is two ranged reads.
 """
 
 import gzip
@@ -17,21 +17,21 @@ from itertools import accumulate
 from math import ceil, floor
 from typing import Any, NamedTuple
 
-from jobyard.domain.datasets.extent import Box, Boxes, boxes_around, boxes_of, do_boxes_meet
+from jobyard.domain.datasets.extent import Box, Boxes, boxes_around, boxes_of, do_boxes_intersect
 from jobyard.domain.datasets.feature import Feature
 
 CHUNK_FEATURES = 250
 CHUNK_BYTES = 1024 * 1024  # of lines, before compression; a longer feature is a chunk of its own
 SEGMENT_CHUNKS = 64
 ID_BLOCK = 1_000  # ids that are read together
-NOWHERE = 1 << 32  # the key of a feature without a place, after all others
+NO_LOCATION_KEY = 1 << 32  # the key of a feature without a geometry, after all others
 _ORDER = 16  # of the curve: cells of 0.005 degrees of longitude
 _BOX_SCALE = 10_000  # boxes of the index have 4 decimals, rounded outward
-_LEVEL = 4  # of compression
+_GZIP_LEVEL = 4
 
 
-class PlacedLine(NamedTuple):
-    """A feature as its line in a chunk, with its place on the curve and its boxes."""
+class KeyedLine(NamedTuple):
+    """A feature as its line in a chunk. `key` is its position on the curve."""
 
     key: int
     feature_id: str
@@ -40,7 +40,7 @@ class PlacedLine(NamedTuple):
 
 
 class PackedChunk(NamedTuple):
-    """A chunk: its compressed bytes, the ids of its features, and its first place on the curve."""
+    """A chunk: its compressed bytes, the ids of its features, its first position on the curve."""
 
     data: bytes
     feature_ids: Sequence[str]
@@ -49,11 +49,11 @@ class PackedChunk(NamedTuple):
 
 
 class ChunkEntry(NamedTuple):
-    """A chunk in the index: its bytes in the file of its segment, its features, its boxes."""
+    """A chunk in the index. `start` and `end` are its bytes in the file of its segment."""
 
     start: int
     end: int
-    features: int
+    feature_count: int
     boxes: Boxes
 
 
@@ -70,9 +70,9 @@ class SegmentEntry:
     chunks: tuple[ChunkEntry, ...]
 
     @property
-    def features(self) -> int:
+    def feature_count(self) -> int:
         """The number of its features."""
-        return sum(each.features for each in self.chunks)
+        return sum(each.feature_count for each in self.chunks)
 
 
 class IdBlock(NamedTuple):
@@ -83,8 +83,8 @@ class IdBlock(NamedTuple):
     end: int
 
 
-class FeaturePlace(NamedTuple):
-    """The chunk of a feature: the number of the segment, and that of the chunk in it, from 0."""
+class ChunkLocation(NamedTuple):
+    """Where a chunk is: the number of its segment, and its own number in that, from 0."""
 
     segment: int
     chunk: int
@@ -99,9 +99,9 @@ class BaseIndex:
     id_blocks: tuple[IdBlock, ...]
 
     @property
-    def features(self) -> int:
+    def feature_count(self) -> int:
         """The number of features."""
-        return sum(each.features for each in self.segments)
+        return sum(each.feature_count for each in self.segments)
 
     @property
     def boxes(self) -> Boxes:
@@ -115,22 +115,24 @@ class BaseIndex:
         """The number of the next new segment."""
         return max((each.number for each in self.segments), default=-1) + 1
 
-    def chunks_in(self, boxes: Sequence[Box]) -> Iterator[FeaturePlace]:
-        """The chunks whose boxes meet one of `boxes`, in the order of the curve."""
+    def chunks_in(self, boxes: Sequence[Box]) -> Iterator[ChunkLocation]:
+        """The chunks whose boxes intersect one of `boxes`, in the order of the curve."""
         for segment in self.segments:
             for number, chunk in enumerate(segment.chunks):
-                if do_boxes_meet(chunk.boxes, boxes):
-                    yield FeaturePlace(segment.number, number)
+                if do_boxes_intersect(chunk.boxes, boxes):
+                    yield ChunkLocation(segment.number, number)
 
     def chunk_boxes(self, boxes: Sequence[Box]) -> list[Box]:
-        """The boxes of the chunks whose boxes meet one of `boxes`."""
+        """The boxes of the chunks whose boxes intersect one of `boxes`."""
         chunks = (chunk for segment in self.segments for chunk in segment.chunks)
-        return [box for each in chunks if do_boxes_meet(each.boxes, boxes) for box in each.boxes]
+        return [
+            box for each in chunks if do_boxes_intersect(each.boxes, boxes) for box in each.boxes
+        ]
 
-    def bytes_of(self, place: FeaturePlace) -> tuple[str, int, int]:
+    def byte_range_of(self, chunk_at: ChunkLocation) -> tuple[str, int, int]:
         """Where a chunk is: the key of its file, its first byte, and the one after its last."""
-        segment = self._by_number[place.segment]
-        chunk = segment.chunks[place.chunk]
+        segment = self._by_number[chunk_at.segment]
+        chunk = segment.chunks[chunk_at.chunk]
         return segment.file, chunk.start, chunk.end
 
     def block_of(self, feature_id: str) -> IdBlock | None:
@@ -143,11 +145,11 @@ class BaseIndex:
         return {each.number: each for each in self.segments}
 
     def segment_at(self, key: int) -> SegmentEntry | None:
-        """The segment where a feature with that place on the curve belongs; None without any."""
+        """The segment of a position on the curve; None if the index has no segment."""
         at = bisect_right(self.segments, key, key=lambda each: each.first_key)
         return self.segments[max(at - 1, 0)] if self.segments else None
 
-    def content(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The index as a file."""
         document = {
             "segments": [
@@ -156,7 +158,7 @@ class BaseIndex:
                     each.file,
                     each.first_key,
                     [
-                        [at.end - at.start, at.features, *_numbers_of(at.boxes)]
+                        [at.end - at.start, at.feature_count, *_numbers_of(at.boxes)]
                         for at in each.chunks
                     ],
                 ]
@@ -168,9 +170,9 @@ class BaseIndex:
         return _compressed(json.dumps(document, separators=(",", ":")).encode())
 
     @classmethod
-    def of_content(cls, content: bytes) -> "BaseIndex":
+    def from_bytes(cls, data: bytes) -> "BaseIndex":
         """The index in a file."""
-        document = json.loads(gzip.decompress(content))
+        document = json.loads(gzip.decompress(data))
         segments = tuple(
             SegmentEntry(number, file, first_key, tuple(_chunk_entries(chunks)))
             for number, file, first_key, chunks in document["segments"]
@@ -211,10 +213,10 @@ def _rounded_outward(boxes: Boxes) -> Boxes:
     )
 
 
-def place(feature: Feature) -> PlacedLine:
-    """A feature as its line, with its place."""
+def keyed_line(feature: Feature) -> KeyedLine:
+    """A feature as its line, with its position on the curve."""
     boxes = boxes_of(feature.geometry)
-    return PlacedLine(curve_key(boxes), feature.feature_id, boxes, line_of_feature(feature))
+    return KeyedLine(curve_key(boxes), feature.feature_id, boxes, line_of_feature(feature))
 
 
 def line_of_feature(feature: Feature) -> bytes:
@@ -238,9 +240,9 @@ def feature_of(document: Any) -> Feature:
 
 
 def curve_key(boxes: Boxes) -> int:
-    """The place of what has these boxes on the Hilbert curve around the globe."""
+    """The position on the Hilbert curve around the globe of what has these bounding boxes."""
     if not boxes:
-        return NOWHERE
+        return NO_LOCATION_KEY
     longitude, latitude = boxes[0].centre
     cells = 1 << _ORDER
     x = min(int((longitude + 180) / 360 * cells), cells - 1)
@@ -263,9 +265,9 @@ def _hilbert_distance(x: int, y: int) -> int:
     return distance
 
 
-def chunks_of(lines: Iterable[PlacedLine]) -> Iterator[PackedChunk]:
+def chunks_of(lines: Iterable[KeyedLine]) -> Iterator[PackedChunk]:
     """The chunks of lines that are in the order of the curve."""
-    taken: list[PlacedLine] = []
+    taken: list[KeyedLine] = []
     size = 0
     for each in lines:
         if taken and (len(taken) == CHUNK_FEATURES or size + len(each.line) > CHUNK_BYTES):
@@ -277,14 +279,14 @@ def chunks_of(lines: Iterable[PlacedLine]) -> Iterator[PackedChunk]:
         yield _packed(taken)
 
 
-def _packed(lines: Sequence[PlacedLine]) -> PackedChunk:
+def _packed(lines: Sequence[KeyedLine]) -> PackedChunk:
     data = _compressed(b"".join(each.line for each in lines))
     boxes = boxes_around(box for each in lines for box in each.boxes)
     return PackedChunk(data, [each.feature_id for each in lines], boxes, lines[0].key)
 
 
 def _compressed(data: bytes) -> bytes:
-    return gzip.compress(data, _LEVEL, mtime=0)
+    return gzip.compress(data, _GZIP_LEVEL, mtime=0)
 
 
 def lines_in(chunk: bytes) -> list[bytes]:
@@ -311,17 +313,17 @@ class SegmentBuilder:
         """The number of the segment that is being filled."""
         return self._number
 
-    def add(self, chunk: PackedChunk) -> FeaturePlace:
-        """Note a chunk; returns its place."""
+    def add(self, chunk: PackedChunk) -> ChunkLocation:
+        """Note a chunk; returns its location."""
         start = self._chunks[-1].end if self._chunks else 0
         self._first_key = self._first_key if self._chunks else chunk.first_key
         boxes = _rounded_outward(chunk.boxes)
         entry = ChunkEntry(start, start + len(chunk.data), len(chunk.feature_ids), boxes)
         self._chunks.append(entry)
-        return FeaturePlace(self._number, len(self._chunks) - 1)
+        return ChunkLocation(self._number, len(self._chunks) - 1)
 
     def close(self, file: str) -> None:
-        """End the segment, whose chunks are in `file`; without chunks there is none."""
+        """End the segment, whose chunks are in `file`. Without chunks no segment is made."""
         if self._chunks:
             entry = SegmentEntry(self._number, file, self._first_key, tuple(self._chunks))
             self.segments.append(entry)
@@ -329,7 +331,7 @@ class SegmentBuilder:
             self._chunks = []
 
 
-IdEntry = tuple[str, FeaturePlace]
+IdEntry = tuple[str, ChunkLocation]
 
 
 def id_blocks(entries: Iterable[IdEntry]) -> Iterator[tuple[IdBlock, bytes]]:
@@ -353,10 +355,10 @@ def _id_block(entries: Sequence[IdEntry], start: int) -> tuple[IdBlock, bytes]:
 
 
 def ids_in(block: bytes) -> Iterator[IdEntry]:
-    """The ids of a block, or of several in a row, with the places of their features, by id."""
+    """The ids of a block, or of several in a row, with the chunks of their features, by id."""
     for line in gzip.decompress(block).splitlines():
         feature_id, segment, chunk = json.loads(line)
-        yield feature_id, FeaturePlace(segment, chunk)
+        yield feature_id, ChunkLocation(segment, chunk)
 
 
 def with_segments(

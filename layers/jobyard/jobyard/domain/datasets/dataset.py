@@ -56,8 +56,8 @@ class Dataset:
     documents that were checked, `rules_version` is their digest. `edit_types` are the settings of
     edit jobs as documents, by job type. `version` counts the writes of the settings, from 1,
     `head_version` those of the head: a commit changes the head only. `load_id` is the load that
-    made it. `changed_at` and `cause` are when a request changed its title or rules last, or deleted
-    it, and which. `deletion` says when it was deleted, and who did it.
+    made it. `changed_at` and `cause` are when a request changed its settings last, or deleted it,
+    and which. `deletion` says when it was deleted, and who did it.
     """
 
     name: str

@@ -13,7 +13,7 @@ class ExportState(StrEnum):
 
     EXPORTING = "exporting"  # the file is being written
     READY = "ready"
-    FAILED = "failed"  # the machine has given up; it may be asked for again
+    FAILED = "failed"  # the machine has given up; a person may request it again
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from jobyard.domain.datasets.feature import Feature, Geometry
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS, is_id
+from jobyard.domain.datasets.feature import MAX_ID_LETTERS, Feature, Geometry, is_id
 from jobyard.domain.datasets.geometry import (
     Position,
     crossing_in,
-    do_lines_meet,
+    do_lines_intersect,
     parts_of,
 )
 from jobyard.domain.errors import BadRequest
@@ -29,7 +28,7 @@ class Box(NamedTuple):
     east: float
     north: float
 
-    def meets(self, other: "Box") -> bool:
+    def intersects(self, other: "Box") -> bool:
         """Whether two boxes have a point in common."""
         return (
             self.west <= other.east
@@ -38,7 +37,7 @@ class Box(NamedTuple):
             and other.south <= self.north
         )
 
-    def has(self, other: "Box") -> bool:
+    def contains(self, other: "Box") -> bool:
         """Whether `other` is inside this box."""
         return (
             self.west <= other.west
@@ -99,9 +98,9 @@ def boxes_around(boxes: Iterable[Box]) -> Boxes:
     return tuple(union(part) for part in (ordered[:cut], ordered[cut:]) if part)
 
 
-def do_boxes_meet(boxes: Iterable[Box], others: Sequence[Box]) -> bool:
-    """Whether one of `boxes` meets one of the others."""
-    return any(box.meets(other) for box in boxes for other in others)
+def do_boxes_intersect(boxes: Iterable[Box], others: Sequence[Box]) -> bool:
+    """Whether one of `boxes` intersects one of the others."""
+    return any(box.intersects(other) for box in boxes for other in others)
 
 
 def union(boxes: Iterable[Box]) -> Box:
@@ -140,16 +139,16 @@ class Extent:
         """The boxes around it; none if it lists features."""
         return (_box_around(self.polygon),) if self.polygon else self.boxes
 
-    def has(self, feature: Feature) -> bool:
+    def includes(self, feature: Feature) -> bool:
         """Whether a feature is in it, wholly or in part."""
         if self.feature_ids:
             return feature.feature_id in self.feature_ids
         geometry = feature.geometry
-        if geometry is None or not do_boxes_meet(boxes_of(geometry), self.area):
+        if geometry is None or not do_boxes_intersect(boxes_of(geometry), self.area):
             return False
         rings = [self.polygon] if self.polygon else [each.corners for each in self.boxes]
         parts = [*parts_of(geometry)]
-        if any(box.has(each) for box in self.boxes for each in _part_boxes(geometry)):
+        if any(box.contains(each) for box in self.boxes for each in _part_boxes(geometry)):
             return True
         return any(_is_part_in(*part, ring) for part in parts for ring in rings)
 
@@ -227,7 +226,7 @@ def _parse_polygon(value: Any) -> _Ring:
             raise BadRequest(message)
     at = crossing_in([*ring, ring[0]])
     if at is not None:
-        raise BadRequest(f"the polygon meets itself after vertex {at + 1}, {[*ring[at]]}")
+        raise BadRequest(f"the polygon intersects itself after vertex {at + 1}, {[*ring[at]]}")
     return tuple(ring)
 
 
@@ -261,25 +260,26 @@ def _is_part_in(kind: str, coordinates: Sequence[Any], area: _Ring) -> bool:
     if kind == "Point":
         return _is_inside(coordinates, area)
     rings = coordinates if kind == "Polygon" else [coordinates]
-    if _is_inside(rings[0][0], area) or _do_edges_meet(rings, area):
+    if _is_inside(rings[0][0], area) or _do_edges_intersect(rings, area):
         return True
     if kind != "Polygon":
         return False
-    # No edges meet: the area is wholly inside, in a hole, or outside.
+    # No edges intersect: the area is wholly inside, in a hole, or outside.
     return _is_inside(area[0], rings[0]) and not any(
         _is_inside(area[0], hole) for hole in rings[1:]
     )
 
 
-def _do_edges_meet(lines: Iterable[Sequence[Position]], area: _Ring) -> bool:
+def _do_edges_intersect(lines: Iterable[Sequence[Position]], area: _Ring) -> bool:
     around = _box_around(area)
     edges = [(each, _box_around(each)) for each in pairwise((*area, area[0]))]
     for line in lines:
         for start, end in pairwise(line):
             segment = (start[0], start[1]), (end[0], end[1])
             box = _box_around(segment)
-            if box.meets(around) and any(
-                box.meets(edge_box) and do_lines_meet(segment, edge) for edge, edge_box in edges
+            if box.intersects(around) and any(
+                box.intersects(edge_box) and do_lines_intersect(segment, edge)
+                for edge, edge_box in edges
             ):
                 return True
     return False

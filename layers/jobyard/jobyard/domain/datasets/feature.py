@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 GEOMETRY = "geometry"  # how lists of changed properties name the geometry
+MAX_ID_LETTERS = 128
 MAX_SAFE_NUMBER = 2**53 - 1  # beyond it, programs that read numbers as floats see another id
 
 Geometry = Mapping[str, Any]  # as in GeoJSON: `type`, and `coordinates` or `geometries`
@@ -27,6 +28,11 @@ class Feature:
             "geometry": self.geometry,
             "properties": self.properties,
         }
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a feature."""
+    return 0 < len(text) <= MAX_ID_LETTERS and text.isprintable()
 
 
 def value_key(value: Any) -> str:

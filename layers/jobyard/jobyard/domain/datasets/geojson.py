@@ -8,7 +8,14 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any
 
-from jobyard.domain.datasets.feature import MAX_SAFE_NUMBER, Feature, Geometry, value_key
+from jobyard.domain.datasets.feature import (
+    MAX_ID_LETTERS,
+    MAX_SAFE_NUMBER,
+    Feature,
+    Geometry,
+    is_id,
+    value_key,
+)
 from jobyard.domain.datasets.geojson_checks import FeatureFinding, GeoJsonCheck
 from jobyard.domain.datasets.geometry import (
     COLLECTION,
@@ -29,7 +36,6 @@ from jobyard.domain.manifests.findings import Check, FindingCheck, FindingLevels
 from jobyard.domain.plurals import plural
 
 MAX_FEATURES = 1_000_000
-MAX_ID_LETTERS = 128
 _MAX_TURNED = 20  # rings that are turned and listed one by one
 _MAX_PLACED = 20  # findings of a feature whose place is searched: each search reads the feature
 _MAX_ERRORS = 1_000  # of a feature
@@ -362,7 +368,7 @@ class _FeatureCheck:
         try:
             self._check_crossing(ring, path)
         except TooLong:
-            message = "the ring has too many lines to find out whether it meets itself"
+            message = "the ring has too many lines to find out whether it intersects itself"
             self.add(GeoJsonCheck.RING_NOT_CHECKED, path, message)
         if winding != (-1 if index else 1):
             wanted = "a hole is wound clockwise" if index else "a polygon is wound counterclockwise"
@@ -371,10 +377,10 @@ class _FeatureCheck:
         return ring
 
     def _check_crossing(self, ring: list[Any], path: Path) -> None:
-        """Check whether a ring meets itself, or does so once it is rounded."""
+        """Check whether a ring intersects itself, or does so once it is rounded."""
         at = crossing_in(ring)
         if at is not None:
-            message = f"the ring meets itself after {ring[at]}"
+            message = f"the ring intersects itself after {ring[at]}"
             self.add(GeoJsonCheck.RING_CROSSES, (*path, at), message)
             return
         if all(round(each, self._precision) == each for place in ring for each in place[:2]):
@@ -384,7 +390,7 @@ class _FeatureCheck:
             at = 0
         if at is not None:
             message = f"rounded to {self._precision} decimals, the precision of the dataset, the "
-            message += f"ring meets itself after {ring[at]}: a higher precision keeps it valid"
+            message += f"ring intersects itself after {ring[at]}: a higher precision keeps it valid"
             self.add(GeoJsonCheck.RING_BROKEN_BY_ROUNDING, (*path, at), message)
 
     def _are_positions(self, value: Any, path: Path, least: int, what: str) -> bool:
@@ -422,11 +428,6 @@ def _position_error(value: Any) -> str:
     if len(value) == 3 and not abs(value[2]) <= sys.float_info.max:
         return "the height is too large"
     return ""
-
-
-def is_id(text: str) -> bool:
-    """Whether a text can be the id of a feature."""
-    return 0 < len(text) <= MAX_ID_LETTERS and text.isprintable()
 
 
 def _is_crs84(value: Any) -> bool:

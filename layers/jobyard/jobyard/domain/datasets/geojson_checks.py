@@ -79,12 +79,12 @@ class GeoJsonCheck(FindingCheck):
     RING_NOT_CHECKED = (
         "RING_NOT_CHECKED",
         "warning",
-        "A ring has so many lines that it was not checked whether it meets itself.",
+        "A ring has so many lines that it was not checked whether it intersects itself.",
     )
     RING_BROKEN_BY_ROUNDING = (
         "RING_BROKEN_BY_ROUNDING",
         "error",
-        "A ring meets itself, or has no area, only at the precision of the dataset.",
+        "A ring intersects itself, or has no area, only at the precision of the dataset.",
     )
     MEMBER_IGNORED = (
         "MEMBER_IGNORED",

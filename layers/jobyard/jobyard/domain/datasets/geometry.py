@@ -114,7 +114,7 @@ def winding_of(ring: Sequence[Position], precision: int = MAX_PRECISION) -> int:
 def crossing_in(ring: Sequence[Position], precision: int = MAX_PRECISION) -> int | None:
     """The index of a position of a ring from which its line meets another part of the ring.
 
-    None if the ring meets itself nowhere, at `precision` decimals; it is exact there.
+    None if the ring does not intersect itself, at `precision` decimals; it is exact there.
 
     Raises:
         TooLong: it would take more than `MAX_LINE_PAIRS` comparisons.
@@ -148,7 +148,7 @@ def crossing_in(ring: Sequence[Position], precision: int = MAX_PRECISION) -> int
                 before, after = (first, second) if is_next else (second, first)
                 if _turns_back(*lines[before], lines[after][1]):
                     return indexes[before]
-            elif do_lines_meet(lines[first], lines[second]):
+            elif do_lines_intersect(lines[first], lines[second]):
                 return indexes[first]
         active.append(number)
     return None
@@ -161,7 +161,7 @@ def _turns_back(start: _Point, corner: _Point, end: _Point) -> bool:
     return ahead < 0 and _side(start, corner, end) == 0
 
 
-def do_lines_meet(line: _Line, other: _Line) -> bool:
+def do_lines_intersect(line: _Line, other: _Line) -> bool:
     """Whether two lines, each from one position to another, have a point in common."""
     (start, end), (from_, to) = line, other
     sides = _side(start, end, from_), _side(start, end, to)

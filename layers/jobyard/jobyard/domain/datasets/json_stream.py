@@ -18,7 +18,7 @@ MAX_VALUE_LETTERS = 8 * 1024**2  # of one value that is decoded at once
 MAX_DEPTH = 32
 DEPTH_MESSAGE = f"lists and objects may be nested {MAX_DEPTH} levels deep"
 _NEAR_END = 16  # letters: an error this close to the end may be one of a text that is cut off
-_KEPT = 65_536  # letters that were read and are forgotten together
+_DISCARD_LETTERS = 65_536  # letters that were read and are forgotten together
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _TOKEN = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[\[\]{},:]|[^ \t\r\n\[\]{},:"]+)', re.DOTALL)
 _CONSTANTS = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -118,7 +118,7 @@ class JsonStream:
             JsonError: it cannot be read.
         """
         self.peek()
-        if self._at > _KEPT:
+        if self._at > _DISCARD_LETTERS:
             self._forget()
         self._start = self._at
         decode = _decode

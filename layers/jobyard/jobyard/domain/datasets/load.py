@@ -1,4 +1,4 @@
-"""The load of a dataset from a file: what was asked for, and what came of it."""
+"""The load of a dataset from a file: the request, and its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -153,7 +153,7 @@ def read_rules(documents: object) -> RuleSet:
         InvalidRule: a rule is not one; `where` says which and what of it.
     """
     if not isinstance(documents, Sequence) or isinstance(documents, str):
-        raise InvalidRule("rules", "rules are a list of objects")
+        raise InvalidRule("rules", "a list of objects is expected, one for each rule")
     if len(documents) > MAX_RULES:
         raise InvalidRule("rules", f"at most {MAX_RULES} rules are allowed")
     if _is_deeper(documents, MAX_RULES_DEPTH):

@@ -25,6 +25,7 @@ from jobyard.domain.edits.work import (
 from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.ids import fixup_id_of, review_id_of
 from jobyard.domain.lifecycle import Lifecycle, Move, StateType
+from jobyard.domain.plurals import plural
 from jobyard.domain.text import clean_fields
 
 
@@ -124,6 +125,25 @@ class ChildJob:
     def is_reading(self) -> bool:
         """Whether the machine reads a file that its worker or reviewer uploaded."""
         return self.sent is not None and self.sent.is_reading
+
+    @property
+    def refused_events(self) -> dict[str, str]:
+        """Why a review does not allow what its state does, by event: nobody edits what is under
+        embargo, and only a fix-up for corrections keeps what a reviewer uploaded.
+        """
+        if self.failure_type is FailureType.EMBARGO_REVIEW:
+            return {
+                event: f"what is under embargo {has}: approve or discard it"
+                for event, has in (
+                    ("upload", "is not edited"),
+                    ("require_corrections", "has no corrections"),
+                )
+            }
+        if not self.failure_type.is_review or self.edits is None or not self.edits.count:
+            return {}
+        lost = f"your {plural(self.edits.count, 'change')} would be lost"
+        reason = f"{lost}: require corrections, or relinquish it first"
+        return dict.fromkeys(("approve", "discard"), reason)
 
     @property
     def needs_machine(self) -> bool:

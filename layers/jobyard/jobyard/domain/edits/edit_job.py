@@ -93,7 +93,7 @@ EDIT = Lifecycle(
             _S.PROPOSED,
             StateType.INTERACTION,
             "A planner proposed it, or took it back from its worker. It is in no worklist until a "
-            "planner allocates it. Only now may its extent change, or may it be deleted.",
+            "planner allocates it. Only in this state its extent can change and it can be deleted.",
         ),
         _state(
             _S.BLOCKED,
@@ -156,7 +156,8 @@ EDIT = Lifecycle(
         _state(
             _S.PUBLISHED,
             StateType.TRANSIENT,
-            "What is downstream knows its changes. The machine removes its workspace and package.",
+            "Downstream systems were notified of its changes. The machine removes its workspace "
+            "and package.",
         ),
         _state(
             _S.COMPLETED,
@@ -173,7 +174,7 @@ EDIT = Lifecycle(
             _S.FAILED,
             StateType.TERMINAL,
             "The machine failed, and it has no worker who could try again. An administrator reads "
-            "its process log; a retry starts it again.",
+            "its process log (`jobyard edit log`); a retry starts it again.",
         ),
         _state(_S.ARCHIVED, StateType.TERMINAL, "Kept for the record, and hidden."),
         _state(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
+from jobyard.domain.datasets.feature import MAX_ID_LETTERS
 from jobyard.domain.errors import BadRequest
 
 _MAX_TRIES = 60  # each goes twice as far as the one before

@@ -8,15 +8,15 @@ from typing import Any
 
 from jobyard.domain.datasets.change_file import MAX_CHANGES
 from jobyard.domain.datasets.changes import FeatureChange, change_of, in_order
-from jobyard.domain.datasets.feature import Feature
-from jobyard.domain.datasets.geojson import FeatureReader, is_id
+from jobyard.domain.datasets.feature import Feature, is_id
+from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geojson_checks import FeatureFinding, GeoJsonCheck
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests.findings import FindingCheck, quoted_all
 from jobyard.domain.plurals import plural
 
-FEW_DELETIONS = 10  # a whole upload may leave out so many, or a tenth, without saying so
-_KEPT = ("deleted", "choices")  # members of the collection, next to its features
+FEW_DELETIONS = 10  # that a whole upload may leave out without a confirmation, or a tenth
+_OTHER_MEMBERS = ("deleted", "choices")  # members of the collection, next to its features
 _MAX_FINDINGS = 1_000
 # Of one file: all that a package may have to edit, and as many around them.
 MAX_UPLOADED_FEATURES = 2 * MAX_CHANGES
@@ -144,7 +144,7 @@ def check_content(declared: str, actual: str) -> None:
 
 def read_upload(blocks: Iterable[bytes], precision: int) -> Upload:
     """Read an uploaded file of GeoJSON. Its findings say what is wrong with it."""
-    reading = FeatureReader(blocks, precision, keep=_KEPT)
+    reading = FeatureReader(blocks, precision, keep=_OTHER_MEMBERS)
     features: dict[str, Feature] = {}
     findings: list[FeatureFinding] = []
     given: dict[int, str] = {}

@@ -16,7 +16,7 @@ class Failure(StrEnum):
     PAYLOAD_FORBIDDEN = "PAYLOAD_FORBIDDEN", "The server refuses to give the file (401 or 403)."
     PAYLOAD_BUSY = "PAYLOAD_BUSY", "The server asks for a later request (202, 425 or 429)."
     PAYLOAD_SERVER_ERROR = "PAYLOAD_SERVER_ERROR", "The server failed while giving the file (5xx)."
-    PAYLOAD_REFUSED = "PAYLOAD_REFUSED", "The server's answer is not the file."
+    PAYLOAD_REFUSED = "PAYLOAD_REFUSED", "The server's response is not the file."
     PAYLOAD_UNREACHABLE = "PAYLOAD_UNREACHABLE", "The server cannot be reached."
     PAYLOAD_TIMEOUT = "PAYLOAD_TIMEOUT", "The server is too slow."
     PAYLOAD_TRUNCATED = (

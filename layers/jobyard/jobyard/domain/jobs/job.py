@@ -301,8 +301,8 @@ class StepRecord:
         return replace(self, message=truncate(self.message, limit))
 
 
-WAITED = "WAIT"  # in place of a failure code: the attempt only waited
-PART = "PART"  # in place of a failure code: the attempt did a part of its step
+WAITED = "WAIT"  # in place of a failure code: the attempt ended with a snooze
+PART = "PART"  # in place of a failure code: the attempt made progress and will continue
 NO_FAILURES = frozenset({WAITED, PART})
 SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted attempts
 
@@ -382,7 +382,7 @@ class JobRecord:
     waits that its steps chose, not those for a window, a hold or a busy server.
     `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
-    does.
+    does. `keeps_claim`: a task of a campaign waits for its retry with the claim on its target.
     `data` is what the steps returned, merged.
 
     A record has at most `MAX_JOB_BYTES`: long lists are compacted, old texts are truncated.
@@ -407,6 +407,7 @@ class JobRecord:
     data: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
     request_id: str = ""
+    keeps_claim: bool = False
 
     def __post_init__(self) -> None:
         clean_fields(self, failure_message=MESSAGE_BYTES)
@@ -628,6 +629,7 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
             "orphan_count": 0,
             "snooze_count": 0,
             "spent_ms": 0,
+            "keeps_claim": False,
             "requeue_count": job.requeue_count + 1,
         }
     if event == "force_fail":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from jobyard.domain.collection import NOBODY, Depositor
@@ -113,7 +114,7 @@ class StepInput:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Automatic retries of a failed attempt, before a person is asked.
+    """Automatic retries of a failed attempt, before a person has to requeue it.
 
     The wait before retry n (from 1) is first_wait * factor ** (n - 1) seconds, at most `max_wait`.
     Waits that another server asks for fail the job after a day, unless `waits_forever`.
@@ -164,6 +165,7 @@ class JobType(Generic[Context]):
     at_once: int | None = None  # tasks of all campaigns that may run at the same time; None: any
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0  # seconds for one attempt
+    step_limit: float = inf  # seconds for one step; those of campaigns have 120 at most
     labels: Mapping[str, str] = field(default_factory=dict)  # by job state; default: its name
     # The object that a row is about, "" for none: jobs of a chunk with the same lock run in order.
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""

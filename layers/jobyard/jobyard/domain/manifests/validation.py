@@ -20,6 +20,7 @@ from jobyard.domain.manifests.profiles import (
     kind_of,
 )
 from jobyard.domain.paths import unportable_reason
+from jobyard.domain.plurals import plural
 
 MAX_FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key of S3
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
@@ -186,7 +187,7 @@ def _digest(row: Row) -> tuple[str, str, list[Finding]]:
         return "", "", [Check.DIGEST_MISSING.at(row.line, column, message)]
     if name and (len(digest.text) != HEX_LENGTHS[name] or not _HEX.fullmatch(digest.text)):
         message = (
-            f"hashValue {quoted(digest.text)} has {len(digest.text)} characters: "
+            f"hashValue {quoted(digest.text)} has {plural(len(digest.text), 'character')}: "
             f"{name} has {HEX_LENGTHS[name]} of 0-9 and a-f"
         )
         return "", "", [Check.DIGEST_BAD.at(row.line, digest.column, message)]

@@ -203,7 +203,7 @@ class Schedule:
     `wait`. Retention has archived the jobs before `retained_from`. `last_skip` is kept for the
     overview. `notify` are addresses that get a mail when a job fails; `failure_mailed_at` is when
     the last one was stored, None once a job has succeeded since. `report_count` numbers these mails
-    and the calls of webhooks.
+    and the webhook deliveries.
     """
 
     schedule_id: str

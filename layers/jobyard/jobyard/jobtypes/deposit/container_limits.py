@@ -11,7 +11,7 @@ from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES
 from jobyard.jobtypes.deposit.refusal import Refused, check_time
 
-MAX_OBJECT_BYTES = 32 * 1024**3  # of an object: four attempts of a job can transfer so much
+MAX_OBJECT_BYTES = 32 * 1024**3  # of an object: what four attempts of a job can transfer
 MAX_FILES = 10_000  # of an object: its version's manifest is one document of about 3 MB
 MAX_HEADERS = 2 * MAX_FILES  # of a container: files, folders, labels and ignored members
 MAX_PATH_BYTES = 1024  # of a member's name in UTF-8; source: limits of file systems

@@ -12,7 +12,7 @@ from jobyard.jobtypes.deposit.content import Staged, Stored
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.step_context import StorageContext
 
-FILES_PER_PAGE = 32  # files on a page: at most so many are fetched again after a crash
+FILES_PER_PAGE = 32  # files on a page: the most that are fetched again after a crash
 
 
 def read_page(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _WINDOW = 4 * 1024**2  # bytes of one request to S3
 
-# Only the directory of a zip file is read at once. 4 MiB of it have more files than an object may.
+# Only the central directory of a zip file is read at once. 4 MiB list more files than are allowed.
 _MAX_READ_BYTES = 4 * 1024**2
 
 
@@ -71,7 +71,7 @@ class StagedReader(io.RawIOBase):
         left = max(self._staged.size - self._position, 0)
         size = left if size < 0 else min(size, left)
         if size > _MAX_READ_BYTES:
-            raise Refused(Failure.CONTAINER_LIMIT, "the container's directory is too long")
+            raise Refused(Failure.CONTAINER_LIMIT, "the container's central directory is too long")
         pieces = []
         while size:
             piece = bytes(self._in_window(size))

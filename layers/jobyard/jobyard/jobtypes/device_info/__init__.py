@@ -1,18 +1,19 @@
-"""The device-info job type: reads what a device is, and changes nothing. See docs/devices.md."""
+"""The device-info job type: reads what a device is, and changes nothing. See docs/devices.md.
+
+The step is imported when it runs: code that only lists job types does not load it.
+"""
 
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import labels_for
-from jobyard.domain.jobs.job_type import Done, JobType, RetryPolicy, StepInput, StepResult
+from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.device_advice import UNREACHED
-from jobyard.jobtypes.device_client import Device, or_refusal
 from jobyard.jobtypes.step_context import DeviceContext
 
 
-@or_refusal
 def _read(step_input: StepInput, context: DeviceContext) -> StepResult:
-    """Read the device's model, version and serial number."""
-    info = Device.of(step_input, context).info()
-    return Done({name: value for name, value in vars(info).items() if value not in ("", None)})
+    from jobyard.jobtypes.device_info.steps import read
+
+    return read(step_input, context)
 
 
 DEVICE_INFO = JobType(

@@ -14,7 +14,7 @@ from jobyard.jobtypes.device_update.plan import UpdatePlan
 from jobyard.jobtypes.http_client import FetchRefused, Response
 from jobyard.jobtypes.step_context import DeviceContext
 
-PART_S = 90.0  # of an upload, before it lets the worker look at the window; C17 allows 120
+PART_S = 90.0  # of an upload, before it lets the worker look at the window; a step has 120
 RESTART_S = 600.0  # for a device to apply an update and answer again
 _LOOK_AGAIN_S = 10.0
 _MAX_DIGESTS = 1_000  # of some hundred bytes each
@@ -59,15 +59,15 @@ def upload(step_input: StepInput, context: DeviceContext) -> StepResult:
     try:
         return _upload(device, plan, received, context)
     except FetchRefused as refusal:
-        _digests.pop((plan.image, plan.sha256, received), None)  # the next attempt reads all of it
+        _forget(plan)  # the next attempt reads all of it
         message = f"the image cannot be fetched: {refusal.message}"
         return Fail(refusal.code, message, refusal.code in RETRYABLE, refusal.retry_after)
 
 
 def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceContext) -> StepResult:
-    began = context.now()
-    known = _digests.get((plan.image, plan.sha256, received))
-    offset = received if known else 0
+    began = last = context.now()
+    longest_s = 0.0  # that one block took
+    offset, known = _longest_digest(plan, received)
     with context.http.get(plan.image, context.remaining, offset=offset) as image:
         if not image.length:
             message = "its server does not say how long the image is"
@@ -76,38 +76,56 @@ def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceCont
         digest = known.copy() if known and image.offset else hashlib.sha256()
         # The last byte is always sent, because the device checks the digest then.
         first = min(received, size - 1)
-        for start, block in _missing(image, digest, first):
-            if start + len(block) == size and digest.hexdigest() != plan.sha256:
+        for start, block in _blocks(image, digest, first):
+            end = start + len(block)
+            if end == size and digest.hexdigest() != plan.sha256:
                 message = f"the image has the digest {digest.hexdigest()}, not {plan.sha256}"
                 return Fail(Failure.DIGEST_MISMATCH, message)
-            status = device.put(plan.sha256, block, start, size)
-            if status.received < start + len(block):
-                message = f"the device lost a part of the image: it has {status.received:,} bytes"
-                return Continue(0, message)
-            context.progress(100 * status.received / size)
-            has_time = _seconds_since(began, context) < PART_S and not context.must_stop()
-            if status.received < size and not has_time:
-                _keep(plan, start + len(block), digest)
-                return Continue(0, f"{100 * status.received // size} % of the image is uploaded")
+            if block:
+                received = device.put(plan.sha256, block, start, size).received
+                if received < end:
+                    message = f"the device lost a part of the image: it has {received:,} bytes"
+                    return Continue(0, message)
+                context.progress(100 * received / size)
+            now = context.now()
+            longest_s, last = max(longest_s, (now - last).total_seconds()), now
+            has_time = (now - began).total_seconds() + longest_s < PART_S
+            if end < size and not (has_time and not context.must_stop()):
+                _keep(plan, end, digest)
+                return Continue(0, f"{100 * received // size} % of the image is uploaded")
     return Done()
 
 
-def _keep(plan: UpdatePlan, received: int, digest: "hashlib._Hash") -> None:
+def _keep(plan: UpdatePlan, read: int, digest: "hashlib._Hash") -> None:
     if len(_digests) >= _MAX_DIGESTS:
         _digests.clear()
-    _digests[plan.image, plan.sha256, received] = digest
+    _digests[plan.image, plan.sha256, read] = digest
 
 
-def _missing(
-    image: Response, digest: "hashlib._Hash", received: int
-) -> Iterator[tuple[int, bytes]]:
-    """The blocks that the device lacks, each with its start. All blocks are added to `digest`."""
+def _longest_digest(plan: UpdatePlan, received: int) -> "tuple[int, hashlib._Hash | None]":
+    """The digest of the first bytes of the image, as many as are known but not more than a device
+    has, and their number.
+    """
+    known = (each for each in [*_digests] if each[:2] == (plan.image, plan.sha256))
+    read = max((each[2] for each in known if each[2] <= received), default=0)
+    return read, _digests.get((plan.image, plan.sha256, read))
+
+
+def _forget(plan: UpdatePlan) -> None:
+    for each in [*_digests]:
+        if each[:2] == (plan.image, plan.sha256):
+            _digests.pop(each, None)
+
+
+def _blocks(image: Response, digest: "hashlib._Hash", received: int) -> Iterator[tuple[int, bytes]]:
+    """The blocks of the image, which are added to `digest`: of each what the device lacks, and
+    where that starts.
+    """
     start = image.offset
     for block in image.blocks(has_digest=True):
         digest.update(block)
         skipped = min(max(received - start, 0), len(block))
-        if skipped < len(block):
-            yield start + skipped, block[skipped:]
+        yield start + skipped, block[skipped:]
         start += len(block)
 
 

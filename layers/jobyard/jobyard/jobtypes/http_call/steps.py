@@ -42,6 +42,14 @@ class _CallEnded(JobyardError):
         self.result = result
 
 
+class _HostBusy(Exception):
+    """The host gets no request now, from any worker."""
+
+    def __init__(self, refusal: FetchRefused, wait_s: float) -> None:
+        super().__init__(refusal.message)
+        self.result = Snooze(wait_s, refusal.message, Failure.CALL_BUSY)
+
+
 def call(step_input: StepInput, context: CallContext) -> StepResult:
     """Make the call; if it has been made and accepted, ask for its end."""
     try:
@@ -53,7 +61,7 @@ def call(step_input: StepInput, context: CallContext) -> StepResult:
         return _called(request)
     except InvalidParameters as error:
         return Fail(Failure.BAD_PARAMETERS, str(error), requeueable=False)
-    except _CallEnded as ended:
+    except (_CallEnded, _HostBusy) as ended:
         return ended.result
 
 
@@ -86,7 +94,7 @@ class _Request:
         """The answer, after redirects. A redirect to GET (303) ends in the answer to that.
 
         Raises:
-            _CallEnded: there is none.
+            _CallEnded: there is none. _HostBusy: nothing was sent.
         """
         for _ in range(MAX_REDIRECTS + 1):
             answer = self._send_once(method, url, body)
@@ -111,6 +119,8 @@ class _Request:
                 max_bytes=calls.MAX_ANSWER_BYTES,
             )
         except FetchRefused as refusal:
+            if refusal.requested_wait_s is not None:
+                raise _HostBusy(refusal, refusal.requested_wait_s) from refusal
             code = refusal.code
             if code in _UNANSWERED:
                 code = Failure.CALL_UNANSWERED
@@ -175,6 +185,18 @@ def _status_url(answer: Answer, request: _Request) -> str:
     return url
 
 
+def _unanswered(
+    result: Fail | Snooze, again: Mapping[str, Any], wait_s: float, *, is_last: bool
+) -> StepResult:
+    """What follows a poll without an answer: another, unless none can help, or it was the last."""
+    if isinstance(result, Fail) and not result.retryable:
+        return _with(result, again)
+    if is_last:
+        return Fail(Failure.TIMEOUT, result.message, result=again)
+    seconds = result.seconds if isinstance(result, Snooze) else 0.0
+    return Continue(max(wait_s, seconds), result.message)
+
+
 def _asked(request: _Request, url: str) -> StepResult:
     """Ask for the end of what was called. While it does not answer, the job waits on."""
     plan, step_input = request.plan, request.step_input
@@ -186,12 +208,8 @@ def _asked(request: _Request, url: str) -> StepResult:
     }  # a requeue calls again, with the same key
     try:
         answer = request.send("GET", url)
-    except _CallEnded as ended:
-        if not ended.result.retryable:
-            raise _CallEnded(_with(ended.result, again)) from ended
-        if is_last:
-            return Fail(Failure.TIMEOUT, ended.result.message, result=again)
-        return Continue(_wait_s(request), ended.result.message)
+    except (_CallEnded, _HostBusy) as ended:
+        return _unanswered(ended.result, again, _wait_s(request), is_last=is_last)
     is_working = answer.status == 202
     if answer.status in {408, *_TRY_LATER} or answer.status >= 500:
         is_working = True
@@ -213,11 +231,11 @@ def _asked(request: _Request, url: str) -> StepResult:
 
 
 def _wait_s(request: _Request, answer: Answer | None = None) -> float:
-    """Seconds until the end is asked for again: at least what the answer says, up to an hour."""
+    """Seconds until the status is polled again: at least what the response says, up to an hour."""
     asked_s = min((answer and answer.retry_after) or 0.0, _LONGEST_ASKED_S)
     least_s = max(request.plan.poll_s, asked_s)
     now = request.context.now()
-    return calls.next_look_s(request.step_input, now, least_s, request.plan.wait_h)
+    return calls.next_poll_s(request.step_input, now, least_s, request.plan.wait_h)
 
 
 def _with(failure: Fail, data: Mapping[str, Any]) -> Fail:

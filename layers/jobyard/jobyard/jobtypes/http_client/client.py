@@ -342,12 +342,12 @@ class HttpClient:
             self._pool.keep(connection)
 
     def _refusal(self, head: Head, method: str, host: str) -> FetchRefused:
-        """The refusal of a response. A busy host is left alone for as long as it asks. An answer to
-        HEAD decides nothing, because many servers answer it wrongly.
+        """The refusal of a response. We back off from a busy host for as long as it asks. An answer
+        to HEAD decides nothing, because many servers answer it wrongly.
         """
         retry_after = _retry_after(head.text("retry-after"), self._now())
         if retry_after and head.status in _BUSY and method != "HEAD":
-            self.hosts.leave_alone(host, retry_after)
+            self.hosts.back_off(host, retry_after)
         return FetchRefused(
             failure_of(head.status),
             f"the server answered {method} with {head.status} {head.reason}".rstrip(),

@@ -1,4 +1,4 @@
-"""Limits the requests to each host, and leaves a host alone for as long as it asks."""
+"""Limits the requests to each host, and backs off from a host for as long as it asks."""
 
 import math
 from collections import Counter
@@ -11,8 +11,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client.pace import RESERVE_S
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 
-_LONGEST = timedelta(hours=1)  # that a host is left alone, whatever it asks
-_MAX_HOSTS = 100  # that are left alone; more are requested again
+_LONGEST = timedelta(hours=1)  # that we back off from a host, whatever it asks
+_MAX_HOSTS = 100  # that we back off from; more are requested again
 _POLL_S = 1.0  # how long a thread waits for its turn before it checks its time
 _TRY_AGAIN_S = 30.0  # after a thread waited for its turn until its time was up
 _TOO_MANY_REQUESTS = 429
@@ -34,8 +34,8 @@ class HostGate:
         self._learned: dict[str, datetime] = {}
 
     def allow(self, per_host: float, busy: Mapping[str, datetime]) -> None:
-        """Allow so many requests to a host at the same time, and none to hosts that other workers
-        found `busy` until a time.
+        """Allow `per_host` requests to a host at the same time, and none to the hosts that other
+        workers found `busy`, until their times.
         """
         with self._changed:
             self._limit = per_host
@@ -78,7 +78,7 @@ class HostGate:
             self._threads -= Counter({get_ident(): 1})
             self._changed.notify_all()
 
-    def leave_alone(self, host: str, seconds: float) -> None:
+    def back_off(self, host: str, seconds: float) -> None:
         """Send no requests to a host for a while, because it asked for that."""
         now = self._now()
         until = now + min(timedelta(seconds=min(seconds, 1e6)), _LONGEST)

@@ -83,7 +83,7 @@ def _started(plan: InvocationPlan, step_input: StepInput, context: FunctionConte
         context.functions.invoke(plan.function, json.dumps(document).encode(), is_async=True)
     except FunctionRefused as refused:
         return _refused(refused)
-    wait_s = calls.next_look_s(step_input, now, _LEAST_WAIT_S, plan.wait_h)
+    wait_s = calls.next_poll_s(step_input, now, _LEAST_WAIT_S, plan.wait_h)
     return Continue(wait_s, _WAITS, {calls.CALLED_AT: now.isoformat()})
 
 
@@ -96,7 +96,7 @@ def _awaited(plan: InvocationPlan, step_input: StepInput, context: FunctionConte
     if calls.has_waited(step_input, now, plan.wait_h):
         reason = f"the function did not call back within {plan.wait_h:g} hours"
         return Fail(Failure.CALLBACK_LOST, reason, True, result={calls.CALLED_AT: ""})
-    return Continue(calls.next_look_s(step_input, now, _LEAST_WAIT_S, plan.wait_h), _WAITS)
+    return Continue(calls.next_poll_s(step_input, now, _LEAST_WAIT_S, plan.wait_h), _WAITS)
 
 
 def _outcome(found: CallbackAnswer, step_input: StepInput) -> StepResult:

@@ -20,7 +20,7 @@ from jobyard.jobtypes.sweep.failed_records import FailedRecordParts
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import MAX_TRIES, Key, Record, Table, TableError, key_text
 
-SWEEP_MARGIN_S = 15.0  # kept back for one page, which may take so long on a busy table
+SWEEP_MARGIN_S = 15.0  # reserved for one page, the longest that it takes on a busy table
 BUSY_PAUSE_S = 5.0  # before a sweep of a busy table continues
 _MAX_REASON = 80  # characters of a failed record's reason
 

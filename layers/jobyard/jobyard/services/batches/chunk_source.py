@@ -13,7 +13,14 @@ from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.domain.batches.operation import ACCEPTED, REFUSED, Filter, JobOutcome, Operation
+from jobyard.domain.batches.operation import (
+    ACCEPTED,
+    REFUSED,
+    Filter,
+    JobOutcome,
+    Operation,
+    count_outcomes,
+)
 from jobyard.domain.batches.worker_leases import must_yield
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.collection import Collection
@@ -35,7 +42,7 @@ from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
 from jobyard.services.batches.worker_leases import host_limit, run_key, share_limits
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
-from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
+from jobyard.services.jobs.runner import CONCURRENT_JOBS, AttemptOutcome, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -46,7 +53,9 @@ _SAVE_EACH = timedelta(seconds=5)
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 
 
-def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) -> list[FinishedJob]:
+def run_chunk(
+    batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker
+) -> list[AttemptOutcome]:
     """Run one pass over a chunk's jobs."""
     batch = batches.get(batch_id, worker.now())
     if run.name == MAIN_RUN and not batch.is_executing:
@@ -170,7 +179,7 @@ class ChunkSource:
         """No limit besides the runner's own."""
         return CONCURRENT_JOBS
 
-    def wait_before(self, job: JobRecord, step: str) -> None:
+    def interruption_before(self, job: JobRecord, step: str) -> None:
         """Returns None: an attempt runs all of its steps."""
 
     def must_stop(self, job: JobRecord, step: str) -> bool:
@@ -188,9 +197,9 @@ class ChunkSource:
         """Write changes to jobs; the next save counts them."""
         return self.jobs.write(changes)
 
-    def note_conflict(self) -> None:
+    def note_stale_job(self) -> None:
         """Read and count the jobs again at the next save."""
-        self.jobs.has_conflict = True
+        self.jobs.is_outdated = True
 
     def refresh(self) -> None:
         """Look for a hold, a cancel and other batches that wait; save the counts if it is time."""
@@ -351,11 +360,14 @@ class ChunkSource:
         return apply_event(job, operation.event, self.worker.now(), cause)
 
     def _save_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
-        """Add to the outcomes of earlier passes, in which other jobs may have matched."""
+        """Add to the outcomes of earlier passes, in which other jobs may have matched. The save
+        that ends the pass has their number.
+        """
         settings, s3 = self.worker.settings, self.worker.s3
         earlier = rows.outcomes_of(s3, settings, operation, self.chunk.number)
         latest = {each.job_id: each for each in (*earlier, *outcomes)}
         rows.put_outcomes(s3, settings, operation, self.chunk.number, latest.values())
+        self.jobs.outcomes = count_outcomes(latest.values())
 
 
 def _has_event(job: JobRecord | None, operation: Operation) -> bool:

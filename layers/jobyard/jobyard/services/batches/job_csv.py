@@ -1,4 +1,4 @@
-"""A job as a row of CSV: in the files of reports, and in lists. No cell is a formula."""
+"""A job as a row of CSV, in the files of reports and in lists, escaped against CSV injection."""
 
 import json
 from collections.abc import Sequence
@@ -62,5 +62,5 @@ def stored_version(job: JobRecord) -> tuple[str, str]:
 
 
 def safe_cells(cells: Sequence[str]) -> list[str]:
-    """Cells of which a spreadsheet takes none for a formula."""
+    """The cells, escaped against CSV injection: a spreadsheet reads none of them as a formula."""
     return [safe_cell(cell) for cell in cells]

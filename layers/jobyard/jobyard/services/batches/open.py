@@ -5,7 +5,6 @@ Either all rows are written and the batch has jobs, or the manifest is refused a
 
 import re
 from dataclasses import replace
-from datetime import datetime
 
 from jobyard.domain import urls
 from jobyard.domain.access import listed, roles_for
@@ -19,7 +18,6 @@ from jobyard.domain.batches.batch import (
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.collection import deposit_refusal
 from jobyard.domain.errors import NotFound, QuotaExceeded
-from jobyard.domain.history import HistoryEntry
 from jobyard.domain.hold import active_hold, scopes_of
 from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.lifecycle import Cause
@@ -34,9 +32,10 @@ from jobyard.services.batches.intake import (
     with_version,
 )
 from jobyard.services.batches.manifest_rows import read_manifest
+from jobyard.services.batches.open_attempts import open_entry
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.worker_leases import lease_workers
-from jobyard.services.quotas import check_room, count_bytes, may_mail, take_place
+from jobyard.services.quotas import check_room, count_bytes, may_mail, take_slot
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import MANIFEST_BYTES, SAME_MANIFEST, Settings
 from jobyard.store import batches, collections, holds, key_values
@@ -49,35 +48,6 @@ def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
     source = with_version(source, context.s3)
     batch = find_or_create_batch(source, context)
     return open_batch(replace(batch, source=batch.source or source), context)
-
-
-def record_unopened(source: ManifestSource, context: OpenContext, reason: str) -> Batch | None:
-    """Record why a manifest could not be opened. A later scheduler tick starts another execution.
-
-    Returns None if the object is not a manifest.
-    """
-    if not is_manifest(source):
-        return None
-    source = with_version(source, context.s3)
-    batch = find_or_create_batch(source, context)
-    cause = str(CauseKey(action=Action.UPLOADED, subject=source.version_id))
-    is_recorded = any(entry.cause == cause for entry in batch.history)
-    if batch.state is not BatchState.PENDING or is_recorded:
-        return batch
-    entry = open_entry(batch, context.now(), cause, reason)
-    return batches.add_entry(batch, entry, source=batch.source or source)
-
-
-def open_entry(batch: Batch, at: datetime, cause: str, outcome: str) -> HistoryEntry:
-    """The entry of one attempt to open a batch. `outcome` is shown as the entry's reason: the
-    number of jobs, or why another attempt is needed.
-    """
-    return HistoryEntry.note("open", batch.state, at, Cause(cause, reason=outcome))
-
-
-def unopened_message(request_id: str) -> str:
-    """Why a manifest was not opened, when the fault is Jobyard's and not the manifest's."""
-    return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
 
 
 def open_batch(batch: Batch, context: OpenContext) -> NextStep:
@@ -164,7 +134,7 @@ def _byte_refusal(batch: Batch, size: int, context: OpenContext) -> str:
     owner, limits, now = quota_owner("", batch.collection), context.settings.quotas, context.now()
     try:
         if batch.is_dropped:
-            take_place(owner, batch.batch_id, len(batch.notify), limits, now, size)
+            take_slot(owner, batch.batch_id, len(batch.notify), limits, now, size)
         else:
             count_bytes(batch, size, limits, now)
     except QuotaExceeded as exceeded:

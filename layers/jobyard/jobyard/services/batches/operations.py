@@ -128,8 +128,10 @@ def change_jobs(batch_id: str, event: str, wanted: Filter, context: CommandConte
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState, OperationInProgress:
             as for `start_operation`.
     """
+    title = visible_batch(batch_id, context.actor, context.now()).filename
     operation = start_operation(batch_id, event, wanted, context)
-    subject = Subject("job", batch_id, count=0 if operation.may_match_more else operation.matched)
+    count = 0 if operation.may_match_more else operation.matched
+    subject = Subject("job", batch_id, title, count)
     activity.record(context, event, subject, operation.requested_at)
     return operation
 

@@ -15,7 +15,8 @@ from jobyard.store import batches, chunks, jobs
 
 
 def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
-    """Fail a job that its own execution could not end. Returns False if `run` does not own it."""
+    """Fail a job that its own execution could not end. Returns whether it did: `run` may not own
+    the job any more."""
     job = jobs.find(address)
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False

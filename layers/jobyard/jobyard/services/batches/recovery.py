@@ -1,4 +1,4 @@
-"""Recovery of batches: a bounded check each minute, one batch, or a page of all."""
+"""Recovery of batches: those that are checked each minute, a single batch, or a page of a list."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -11,9 +11,9 @@ from jobyard.services.executions import Executions
 from jobyard.services.pending_work import RecoveredPage, recover
 from jobyard.store import batches, key_values
 
-BATCHES_CHECKED = 100  # a minute; DescribeExecution allows ten calls a second, and a burst of 250
-EXECUTIONS_STARTED = 25  # a minute
-FAILED_BATCHES_CHECKED = 20  # the newest a minute: most failed batches are not being repaired
+BATCHES_CHECKED = 100  # per minute; DescribeExecution allows ten calls a second, and a burst of 250
+EXECUTIONS_STARTED = 25  # per minute
+FAILED_BATCHES_CHECKED = 20  # per minute, the newest: most failed batches are not being repaired
 _PAGE = 20  # batches that `recover_page` checks at a time
 _POSITION_KEY = "recovery position"
 # In this order. Jobs of a failed batch may be repaired.
@@ -25,7 +25,7 @@ _STATES_CHECKED = (
     BatchState.UPDATE_REPORTING,
     BatchState.FAILED,
 )
-# The lists that a full recovery checks; a cursor that is stored with a checkpoint names one.
+# The lists of batches that the job `reconcile` checks; its cursor names one of them.
 BATCH_LISTS = tuple(state.value for state in _STATES_CHECKED)
 
 

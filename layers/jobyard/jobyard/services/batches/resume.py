@@ -3,7 +3,8 @@
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.services.batches import rows
-from jobyard.services.batches.open import open_batch, open_entry
+from jobyard.services.batches.open import open_batch
+from jobyard.services.batches.open_attempts import open_entry
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.worker_leases import lease_workers
 from jobyard.services.runs import ExecutionRun, NextStep

@@ -63,6 +63,21 @@ def outcomes_of(
     return [JobOutcome(*json.loads(line)) for line in body.read().splitlines()]
 
 
+def outcomes_version(
+    s3: "S3Client", settings: Settings, operation: Operation, first_chunk: int
+) -> str:
+    """A text that changes when an operation has outcomes in another chunk, of up to 1,000 chunks
+    with outcomes from `first_chunk` on. It takes one request.
+    """
+    start = _outcomes_key(operation, first_chunk)
+    listed = s3.list_objects_v2(
+        Bucket=settings.work_bucket,
+        Prefix=f"{start.rpartition('/')[0]}/",
+        StartAfter=start.removesuffix(".jsonl"),
+    )
+    return repr([(each["Key"], each["ETag"]) for each in listed.get("Contents", ())])
+
+
 def put_outcomes(
     s3: "S3Client",
     settings: Settings,

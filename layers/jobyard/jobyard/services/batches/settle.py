@@ -1,10 +1,10 @@
-"""Settling a batch: sum up its chunks and decide what comes next.
+"""Settles a batch after a pass: sums up the counts of its chunks and decides what comes next.
 
 Every pass of every run ends here. Several executions may settle a batch at once: only one of them
 can move it to `reporting`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 # is three days: time to fix what stops workers from starting, even over a weekend.
 STALLED_PASSES = 150
 STALLED_CANCEL = 5  # the same for a batch that is being cancelled
-_MAX_GIVEN_UP = 200  # chunks; Settle has five minutes, and the next pass tries the others
+_MAX_GIVEN_UP = 200  # chunks: the Lambda has five minutes, and the next pass tries the others
 _CHECKED_CHUNKS = 20  # unfinished chunks that are checked for progress
 PASSES_PER_EXECUTION = 500  # AWS ends an execution after 25,000 history events
 _WAITS_PER_EXECUTION = 500  # the same; a wait has nine events
-_KEEPS_WORKERS = timedelta(seconds=10)  # workers are given back until a pass that begins later
+_MAX_IDLE = timedelta(seconds=10)  # if the next pass begins later, the workers are released
 _FIRST_WAIT_S = 5.0  # after a pass without progress; then four times as long each time
 _LONGEST_WAIT_S = 1800.0
 
@@ -79,7 +79,7 @@ def _next_step(batch: Batch, run: ExecutionRun, context: SettleContext, waits: W
     if due:
         return _next_pass(batch, _DueChunks(due, last_pass), run, context, waits)
     if run.name != MAIN_RUN:
-        _end_operation(batch_id, run, context)
+        _end_operation(batch_id, run, records, context)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
         return NextStep(batch_id, "end", run=run)
     if batch.is_executing:
@@ -120,7 +120,9 @@ def _report(
 
 
 def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
-    """How many jobs have not ended. In a cancelled batch, rows without a record have ended."""
+    """How many jobs have not ended, at least. In a cancelled batch, jobs without a record will not
+    start: there each chunk without a pass counts as one.
+    """
     seen = list(records)
     counts = sum_counts(record.counts for record in seen)
     open_count = sum(counts.get(state, 0) for state in OPEN_JOB_STATES)
@@ -132,7 +134,9 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
 
 @dataclass(frozen=True)
 class _DueChunks:
-    """The chunks that need another pass of a run, each with its time, and the run's last pass."""
+    """The chunks that need another pass of a run, each with the time at which it is due, and the
+    run's last pass.
+    """
 
     times: dict[int, datetime]
     last_pass: int
@@ -146,6 +150,7 @@ def _next_pass(
     A run without progress waits longer each time. In the end its chunks are given up.
     """
     now, due = context.now(), found.times
+    # Passes after the Nth recovery are counted from N * RECOVERY_PASSES.
     stalled = run.number - max(found.last_pass, run.recoveries * RECOVERY_PASSES)
     if stalled > 0:
         stalled = min(stalled, run.number - _last_progress(batch, [*due], run))
@@ -157,12 +162,13 @@ def _next_pass(
         if not due:
             return _next_step(batches.get(batch.batch_id, now), run, context, waits)
         stalled = 0
+    # If this execution has just waited, and ran no pass since, there is no second backoff.
     has_waited = waits.pass_began is None and waits.count > 0
     backoff_s = 0.0
     if stalled > 0 and not has_waited:
         backoff_s = min(_FIRST_WAIT_S * 4 ** min(stalled - 1, 10), _LONGEST_WAIT_S)
     until = max(min(due.values()), now + timedelta(seconds=backoff_s))
-    if until > now + _KEEPS_WORKERS:
+    if until > now + _MAX_IDLE:
         release_workers(batch.batch_id, run.name, context.settings, now)
         return _settle_later(batch, run, until, waits)
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
@@ -173,7 +179,7 @@ def _next_pass(
     key = rows.pass_key(batch.batch_id, next_run.name, next_run.number)
     index = rows.chunks_of(context.s3, context.settings, batch.batch_id, ready[: size.chunks])
     version = rows.put_index(context.s3, context.settings, key, index)
-    passes = run.number % RECOVERY_PASSES
+    passes = run.number % RECOVERY_PASSES  # since the last recovery
     is_last = passes > 0 and passes % PASSES_PER_EXECUTION == 0
     return NextStep(
         batch.batch_id,
@@ -190,8 +196,8 @@ def _next_pass(
 
 
 def _settle_later(batch: Batch, run: ExecutionRun, until: datetime, waits: Waits) -> NextStep:
-    """Settle again at `until`. An execution that has waited often continues in the one that would
-    recover it, because its history is long.
+    """Settle again at `until`. An execution that has waited often continues in a new one, because
+    its history is long, with the name that a recovery would give to it.
     """
     step = NextStep(batch.batch_id, "settle_later", run=run, until=until, waits=waits.count + 1)
     if waits.count < _WAITS_PER_EXECUTION:
@@ -210,7 +216,8 @@ def _next_execution(batch_id: str, run: ExecutionRun) -> str:
 def continued_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
     """The names of the new executions that may continue a run after its pass `last_pass`.
 
-    `last_pass` does not count passes without progress, so it may be one of two executions.
+    Passes without progress are not in `last_pass`: up to `STALLED_PASSES` may have followed it, and
+    the latest execution may have begun before them or among them.
     """
     ended = (last_pass, last_pass + STALLED_PASSES)
     latest = {each // PASSES_PER_EXECUTION * PASSES_PER_EXECUTION for each in ended}
@@ -224,7 +231,9 @@ def continued_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
 def due_chunks(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, now: datetime
 ) -> tuple[dict[int, datetime], int]:
-    """The chunks that need another pass of a run, each with its time; and the run's last pass."""
+    """The chunks that need another pass of a run, each with the time at which it is due; and the
+    run's last pass.
+    """
     due: dict[int, datetime] = {}
     last_pass = 0
     for number in _chunks_of_run(batch, records, run):
@@ -285,7 +294,12 @@ def _cancel_stalled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 
 
-def _end_operation(batch_id: str, run: ExecutionRun, context: SettleContext) -> None:
+def _end_operation(
+    batch_id: str, run: ExecutionRun, records: Mapping[int, ChunkRecord], context: SettleContext
+) -> None:
     operation = operations.find(batch_id, run.name)
     if operation:
-        operations.end(operation, context.now())
+        of_chunks = [records[number].progress(run.name).outcomes for number in operation.chunks]
+        known = [each for each in of_chunks if each is not None]
+        is_known = len(known) == len(of_chunks)
+        operations.end(operation, context.now(), sum_counts(known) if is_known else None)

@@ -17,7 +17,7 @@ from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services import activity
 from jobyard.services.access import authorize, authorize_deposit, visible_batch
 from jobyard.services.context import CommandContext, QueryContext
-from jobyard.services.quotas import take_place
+from jobyard.services.quotas import take_slot
 from jobyard.services.recipients import check_recipients
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.services.upload_form import UploadForm, presigned_form
@@ -68,7 +68,7 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
         batch_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         len(recipients.valid),
     )
-    take_place(context.actor.sub, batch_id, mails, context.settings.quotas, now)
+    take_slot(context.actor.sub, batch_id, mails, context.settings.quotas, now)
     batch = Batch(
         batch_id=batch_id,
         state=BatchState.PENDING,

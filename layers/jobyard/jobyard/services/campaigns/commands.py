@@ -28,6 +28,7 @@ from jobyard.domain.ids import Origin, campaign_id_of
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.domain.plurals import plural
+from jobyard.domain.quota import SlotKind
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
 from jobyard.domain.text import NAME_BYTES
 from jobyard.jobtypes import TYPES, types_of
@@ -40,6 +41,7 @@ from jobyard.services.campaigns.settle import restart
 from jobyard.services.campaigns.unfinished import unfinished_count, unfinished_targets
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets, find_upload
 from jobyard.services.context import CommandContext, require_reason
+from jobyard.services.quotas import take_open_slot
 from jobyard.services.recipients import refused_recipients
 from jobyard.store import calendars, campaigns
 
@@ -79,6 +81,7 @@ def start(document: Mapping[str, Any], context: CommandContext) -> StartedCampai
         Forbidden: the actor may not start campaigns.
         BadRequest: the key started another campaign.
         InvalidCampaign: fields are wrong. InvalidParameters: of the job type.
+        QuotaExceeded: the actor has too many open campaigns.
     """
     authorize(context.actor, "campaign", "start")
     return _start(document, context)
@@ -94,6 +97,8 @@ def _start(
         request = _with_replaced(request)
         recipients = _recipients(request, context)
         campaign = replace(campaign, notify=recipients.valid, undeliverable=recipients.invalid)
+        limits, now = context.settings.quotas, context.now()
+        take_open_slot(context.actor.sub, SlotKind.CAMPAIGN, campaign.campaign_id, limits, now)
         if request.targets is not None:
             put_rows(campaign.campaign_id, request.targets, context.s3, context.settings)
         try:

@@ -109,10 +109,11 @@ def waits_for_turn(
     found = task_wait.waits_for_turn(campaign, tasks, workers, now)
     for target_id, claim in claims.of_targets(tasks).items():
         task, holder_id = tasks[target_id].address, claim.task.origin_id
-        if holder_id == task.origin_id or now >= claim.until:
+        if holder_id == task.origin_id:
             continue
-        if not claim.is_free(jobs.find(claim.task), task, now):
-            found[target_id] = f"campaign {holder_id} works on its target", claim.until
+        until = claim.held_until(jobs.find(claim.task))
+        if until is not None and now < until:
+            found[target_id] = f"campaign {holder_id} works on its target", until
     return found
 
 

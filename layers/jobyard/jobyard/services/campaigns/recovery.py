@@ -1,4 +1,7 @@
-"""Recovery of campaigns: start an execution for one that no execution has decided about in time."""
+"""Recovery of campaigns: start an execution for one that no execution has decided about in time.
+
+Campaigns are imported with the first one that is overdue: most ticks find none.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jobyard.domain.errors import Gone, InvalidCampaign, NotFound, StaleState
-from jobyard.services.campaigns.settle import restart
 from jobyard.services.executions import Executions
 from jobyard.services.pending_work import RecoveredPage
-from jobyard.store import campaigns
+from jobyard.store.due_work import due_campaigns
 
 RESTARTED_AT_ONCE = 50  # campaigns a minute
 _AFTER_FAILURE = timedelta(minutes=1)
@@ -32,7 +34,7 @@ def restart_overdue(
     One that cannot be read, or whose execution cannot be started, does not stop the others.
     """
     overdue = Overdue()
-    for due in campaigns.due(now):
+    for due in due_campaigns(now):
         if overdue.restarted == RESTARTED_AT_ONCE or remaining() <= 0:
             break
         try:
@@ -43,6 +45,9 @@ def restart_overdue(
 
 
 def _restart_if_overdue(campaign_id: str, executions: Executions, now: datetime) -> int:
+    from jobyard.services.campaigns.settle import restart
+    from jobyard.store import campaigns
+
     with suppress(Gone, NotFound, StaleState):
         campaign = campaigns.get(campaign_id)
         if campaign.has_work and campaign.check_at and campaign.check_at <= now:
@@ -55,6 +60,8 @@ def recover_campaign(campaign_id: str, _executions: Executions, now: datetime) -
     """Have the scheduler tick restart a campaign whose execution failed, in a minute: one that
     always fails is started once a minute. Returns 0, because none is started yet.
     """
+    from jobyard.store import campaigns
+
     with suppress(
         NotFound, StaleState, InvalidCampaign
     ):  # the tick reports one that it cannot read

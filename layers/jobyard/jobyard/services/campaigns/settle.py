@@ -19,7 +19,7 @@ from jobyard.domain.campaigns.leases import leased
 from jobyard.domain.campaigns.planning import CampaignPlan, PlannedAction, TaskTotals, plan
 from jobyard.domain.campaigns.rollout import SLICE, paced, shares
 from jobyard.domain.campaigns.slots import SlotRequest, shared_slots
-from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
+from jobyard.domain.campaigns.task_summary import TaskSummary, ended_chunks, totals_of
 from jobyard.domain.cause_key import MAIN_RUN, Action
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, active_hold
@@ -65,13 +65,18 @@ def settle(
 
 
 def _records(campaign: Campaign) -> dict[int, ChunkRecord]:
-    return {record.chunk: record for record in chunks.of_batch(campaign.campaign_id)}
+    """The counts of the chunks whose tasks have not all ended."""
+    found = chunks.of_batch(campaign.campaign_id, first=campaign.ended_chunks.number)
+    return {record.chunk: record for record in found}
+
+
+def _counts(campaign: Campaign, records: Mapping[int, ChunkRecord]) -> dict[str, int]:
+    return sum_counts([campaign.ended_chunks.counts, *(each.counts for each in records.values())])
 
 
 def _totals(campaign: Campaign, records: Mapping[int, ChunkRecord], now: datetime) -> TaskTotals:
     summaries = [TaskSummary.of_document(each.summary) for each in records.values()]
-    counts = sum_counts(each.counts for each in records.values())
-    totals = totals_of(campaign, summaries, counts, now)
+    totals = totals_of(campaign, summaries, _counts(campaign, records), now)
     return replace(totals, replaced=sum(len(each.replacements) for each in records.values()))
 
 
@@ -104,8 +109,11 @@ class _Settlement:
         hold = hold_on(campaign, self.now)
         planned = plan(campaign, totals, campaign.openings, hold, self.now)
         if hold is not None and planned.until:
-            planned = replace(planned, until=min(planned.until, self.now + _HELD_REST))
-        planned = self._with_lease(planned, totals)
+            # A worker of the pass that the hold ends may not have saved its counts yet.
+            was_in_pass = campaign.started_at and not campaign.rests_until
+            longest = SLICE if was_in_pass else _HELD_REST
+            planned = replace(planned, until=min(planned.until, self.now + longest))
+        planned = self._with_lease(self._after_slice(planned, totals), totals)
         if planned.action is PlannedAction.END:
             self._remove_hold()
         saved = self._save(planned)
@@ -116,6 +124,15 @@ class _Settlement:
         if planned.action is PlannedAction.REST:
             return self._rest(planned)
         return self._pass(planned)
+
+    def _after_slice(self, planned: CampaignPlan, totals: TaskTotals) -> CampaignPlan:
+        """The plan; a rest after a pass lasts until its slice is over, because another pass has a
+        grant of its own. Attempts between bound steps are not waited with.
+        """
+        has_rate = self.campaign.rules.rollout is not None and self.pass_began is not None
+        if planned.action is not PlannedAction.REST or not has_rate or totals.bound:
+            return planned
+        return replace(planned, until=max(planned.until or self.now, self._begins()))
 
     def _with_lease(self, planned: CampaignPlan, totals: TaskTotals) -> CampaignPlan:
         """The plan, after a lease of slots of the job type is renewed, or given back; the campaign
@@ -174,7 +191,8 @@ class _Settlement:
         for event in planned.events:
             after = after.moved(JOB.move(after.state, event, self.now, cause))
         changes: dict[str, Any] = {"stop_reason": after.stop_reason or planned.stop}
-        changes["counts"] = sum_counts(each.counts for each in self.records.values())
+        changes["counts"] = _counts(self.campaign, self.records)
+        changes["ended_chunks"] = ended_chunks(self.campaign, self.records)
         if planned.places_hold:
             changes["due_report"] = ReportKind.HELD
         elif planned.action is PlannedAction.END:
@@ -352,7 +370,7 @@ class _Settlement:
         """
         untouched: dict[int, int] = {}
         due: dict[int, tuple[datetime, int]] = {}
-        for number in range(self.campaign.chunk_count):
+        for number in range(self.campaign.ended_chunks.number, self.campaign.chunk_count):
             record = self.records.get(number)
             recorded = record.recorded if record else 0
             untouched[number] = self.campaign.task_count(number) - recorded

@@ -71,8 +71,9 @@ def send(
             chunk, change = _with_counts(seen, after, campaign), (stored, after)
         # A campaign that rests decides again now; one in a pass does at its end.
         rests = campaign.rests_until is not None
-        next_version = replace(campaign, version=campaign.version + 1)
-        written = restarted(campaign, now()) if rests else next_version
+        known = replace(campaign, ended_chunks=campaign.ended_chunks.without(address.chunk))
+        next_version = replace(known, version=campaign.version + 1)
+        written = restarted(known, now()) if rests else next_version
         try:
             tasks.write(campaign, written, chunk, change)
         except StaleState:

@@ -8,12 +8,12 @@ steps.
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.chunks import Chunk, PassShare
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
-from jobyard.domain.campaigns.claim import CLAIM_FOR, Claim, claimed
+from jobyard.domain.campaigns.claim import CLAIM_FOR, Claim, claimed, may_keep, without_claim
 from jobyard.domain.campaigns.retry import next_attempt_at
 from jobyard.domain.campaigns.rules import EXPIRY_GRACE
 from jobyard.domain.campaigns.targets import CampaignTarget
@@ -22,7 +22,7 @@ from jobyard.domain.campaigns.task_summary import (
     has_begun,
     is_bound,
     is_in_attempt,
-    keeps_its_place,
+    keeps_its_slot,
     offline_in_a_row,
     summary_of,
 )
@@ -39,7 +39,8 @@ from jobyard.services.campaigns.held import hold_on
 from jobyard.services.campaigns.job_origin import replacement_text
 from jobyard.services.campaigns.task_events import cancelled
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
-from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
+from jobyard.services.jobs.request_share import RequestShare
+from jobyard.services.jobs.runner import CONCURRENT_JOBS, AttemptOutcome, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -48,12 +49,16 @@ from jobyard.store import campaigns, chunks, claims, jobs
 _FIRST = datetime.min.replace(tzinfo=UTC)  # before every retry
 _UNLIMITED = 1_000_000_000  # retries: a campaign tries until it expires
 _MAX_RETRY_AFTER_S = 86_400.0
+# Of a step. Until it ends, a pause, a cancel and a closed window wait, and so does the next pass.
+STEP_LIMIT_S = 120.0
 _FINISH_TRIES = 3
+# Or at once, if tasks take more slots of `at_once` than the saved counts say.
+_SAVE_EACH = timedelta(seconds=20)
 
 
 def run_chunk(
     campaign_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker
-) -> list[FinishedJob]:
+) -> list[AttemptOutcome]:
     """Run one pass over a chunk's tasks, unless a later execution decides about the campaign."""
     campaign = campaigns.get(campaign_id)
     if not campaign.is_open or run.recoveries < campaign.generation or chunk.share is None:
@@ -65,18 +70,33 @@ def _begun_elsewhere(campaign: Campaign, chunk: Chunk) -> int:
     """How many attempts of other chunks have begun and continue later."""
     if campaign.chunk_count == 1:
         return 0
-    records = chunks.of_batch(campaign.campaign_id)
+    records = chunks.of_batch(campaign.campaign_id, first=campaign.ended_chunks.number)
     others = (each.summary for each in records if each.chunk != chunk.number)
     return sum(TaskSummary.of_document(each).begun for each in others)
 
 
 def job_source(address: JobAddress, _run: ExecutionRun, _worker: Worker) -> "TaskSource":
-    """No execution runs a single task.
+    """Refuse: campaigns run tasks by the chunk, so no execution runs a single task.
 
     Raises:
         NotFound: always.
     """
     raise NotFound(f"task {address.job_id} has no execution of its own")
+
+
+def _runs_elsewhere(stored: JobRecord, start: JobRecord) -> bool:
+    """Whether another invocation of the same worker wrote a start: it is the one that runs it."""
+    return stored.state is JobState.RUNNING and stored.request_id != start.request_id
+
+
+def _revoke(holders: Sequence[JobRecord]) -> set[JobAddress]:
+    """Record that tasks no longer keep their claims, so that their retries have to take them again.
+    Returns the addresses of tasks that changed meanwhile, and may have started.
+    """
+    written = zip(
+        holders, jobs.write_many([(each, without_claim(each)) for each in holders]), strict=True
+    )
+    return {holder.address for holder, after in written if after is None or after.keeps_claim}
 
 
 @dataclass
@@ -100,8 +120,11 @@ class TaskSource:
     running_elsewhere: int = 0
     continued: set[int] = field(default_factory=set)  # positions of attempts that have begun
     bound: set[int] = field(default_factory=set)  # of these, those between bound steps
+    # Those whose devices were busy: they take no slot of `at_once`.
+    busy: set[int] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
     begun_elsewhere: int = 0
+    saved_at: datetime = _FIRST
 
     @classmethod
     def read(
@@ -121,14 +144,18 @@ class TaskSource:
             chunk=chunk,
             run=run,
             worker=worker,
-            job_type=replace(job_type, retry=policy),
+            job_type=replace(
+                job_type, retry=policy, step_limit=min(job_type.step_limit, STEP_LIMIT_S)
+            ),
             rows=rows.rows_of(worker.s3, worker.settings, campaign.campaign_id, chunk),
             jobs=ChunkJobs.read(campaign.campaign_id, chunk.number, summarize=summarize),
             begun_elsewhere=_begun_elsewhere(campaign, chunk),
+            saved_at=worker.now(),
         )
 
     def due(self) -> list[DueJob]:
-        """Attempts between bound steps, then others that have begun, then the tasks that may start.
+        """Attempts between bound steps, then others that have begun, then those whose device was
+        busy, then the tasks that may start.
 
         Under a hold, and when the campaign is stopping, only the first continue.
         """
@@ -140,6 +167,7 @@ class TaskSource:
         self.running_elsewhere = sum(each.at + CLAIM_FOR > now for each in running)
         bound: list[DueJob] = []
         begun: list[DueJob] = []
+        busy: list[DueJob] = []
         others: list[DueJob] = []
         for position in range(len(self.rows)):
             due = self._due(position, now)
@@ -151,16 +179,19 @@ class TaskSource:
                 bound.append(due)
             elif self._starts_nothing:
                 continue
-            elif is_in_attempt(due.job):
+            elif keeps_its_slot(due.job):
                 self.continued.add(position)
                 begun.append(due)
+            elif is_in_attempt(due.job):
+                self.busy.add(position)
+                busy.append(due)
             else:
                 others.append(due)
         others.sort(key=lambda due: due.job.next_at or _FIRST)
         records = self.jobs.records.items()
-        self.begun = {position for position, job in records if keeps_its_place(job)}
+        self.begun = {position for position, job in records if keeps_its_slot(job)}
         self.begun -= self.continued
-        return [*bound, *begun, *others]
+        return [*bound, *begun, *busy, *others]
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.jobs.records.get(position)
@@ -220,10 +251,12 @@ class TaskSource:
         slots = self._slots - active_count - self.running_elsewhere
         if self._starts_nothing:
             return min(slots, len(self.bound))  # these are due first
-        # Attempts that have begun are due next, are not starts, and have their places already.
-        places = min(slots, self._places - active_count - self.running_elsewhere)
-        starts = self._share.starts_by(self.worker.now()) - self.started
-        may_start = min(starts, places - len(self.begun) - len(self.continued))
+        # Attempts that have begun are due next, and have their slots of `at_once` already. Those
+        # whose device was busy follow; they need slots, but are not starts.
+        at_once_slots = min(slots, self._at_once_slots - active_count - self.running_elsewhere)
+        starts = max(self._share.starts_by(self.worker.now()) - self.started, 0)
+        free = at_once_slots - len(self.begun) - len(self.continued)
+        may_start = min(starts + len(self.busy), free)
         return min(slots, max(may_start, 0) + len(self.continued))
 
     @property
@@ -232,15 +265,15 @@ class TaskSource:
         return min(self._share.slots, CONCURRENT_JOBS)
 
     @property
-    def _places(self) -> int:
-        """How many attempts of the chunk `at_once` leaves room for. Those that have begun in other
-        chunks since the grant take slots that this chunk may have too, as the next worker's.
+    def _at_once_slots(self) -> int:
+        """How many slots of `at_once` this chunk may take. Attempts that have begun in other chunks
+        since the grant took slots, which may be among those of this chunk.
         """
         begun_since = max(self.begun_elsewhere - self._share.begun_elsewhere, 0)
         room = self.campaign.rules.at_once - self.begun_elsewhere
         return min(self._share.slots - begun_since, room)
 
-    def wait_before(self, job: JobRecord, step: str) -> Continue | Fail | None:
+    def interruption_before(self, job: JobRecord, step: str) -> Continue | Fail | None:
         """Why the attempt ends before this step; None between bound steps."""
         if self._is_between_bound(job, step):
             return None
@@ -295,7 +328,7 @@ class TaskSource:
 
         After an act of a person another execution decides, so that none starts here any more.
         """
-        changes = [(before, self._with_retry(after)) for before, after in changes]
+        changes = [(before, self._prepared(after)) for before, after in changes]
         starts = [change for change in changes if change[1].state is JobState.RUNNING]
         if starts:
             self.campaign = campaigns.get(self.campaign.campaign_id)
@@ -305,9 +338,10 @@ class TaskSource:
             for change in changes
             if change[1].state is not JobState.RUNNING or change[1].address in taken
         ]
-        written = dict(
-            zip((after.address for _, after in allowed), self.jobs.write(allowed), strict=True)
-        )
+        written = {
+            after.address: None if stored and _runs_elsewhere(stored, after) else stored
+            for (_, after), stored in zip(allowed, self.jobs.write(allowed), strict=True)
+        }
         self._count_starts(starts, written)
         self._count_begun(written)
         return [written.get(after.address) for _, after in changes]
@@ -318,23 +352,26 @@ class TaskSource:
         for _, after in starts:
             position = after.address.position
             self.bound.discard(position)
-            if position in self.continued:
+            if position in self.continued | self.busy:
                 self.continued.discard(position)
+                self.busy.discard(position)
             elif written.get(after.address) is not None:
                 self.started += 1
 
     def _count_begun(self, written: Mapping[JobAddress, JobRecord | None]) -> None:
         for address, task in written.items():
-            if task is not None and keeps_its_place(task):
+            if task is not None and keeps_its_slot(task):
                 self.begun.add(address.position)
             elif task is not None:
                 self.begun.discard(address.position)
 
-    def _with_retry(self, task: JobRecord) -> JobRecord:
-        """The task with a longer wait if its device was offline many times in a row."""
+    def _prepared(self, task: JobRecord) -> JobRecord:
+        """The task as it is written. One that waits for a retry keeps its claim, and waits longer
+        if its device was offline many times in a row.
+        """
         is_retry = task.state is JobState.SCHEDULED and task.next_at is not None
         if not is_retry or not task.attempts or is_in_attempt(task):
-            return task
+            return replace(task, keeps_claim=False) if task.keeps_claim else task
         at = next_attempt_at(
             task.at,
             self.campaign.rules.retry_s,
@@ -343,10 +380,12 @@ class TaskSource:
             self.campaign.rules.schedule.needs,
             jitter=random.uniform(-1, 1),
         )
-        return replace(task, next_at=max(at, task.next_at or at))
+        return replace(task, next_at=max(at, task.next_at or at), keeps_claim=True)
 
     def _take_claims(self, starts: Sequence[Change]) -> set[JobAddress]:
-        """The addresses of the tasks that got the claim on their target."""
+        """The addresses of the tasks that have the claim on their target: those that kept it, and
+        those that get it now.
+        """
         if not starts:
             return set()
         now = self.worker.now()
@@ -354,32 +393,62 @@ class TaskSource:
             after.address: self.target(after.address.position).target_id for _, after in starts
         }
         stored = claims.of_targets(set(targets.values()))
-        wanted: list[tuple[Claim | None, Claim]] = []
+        kept = set[JobAddress]()
+        wanted: list[tuple[Claim | None, Claim, JobRecord | None]] = []  # with its holder
         for before, after in starts:
             target_id = targets[after.address]
             claim = stored.get(target_id)
+            if claim and before and claim.is_kept_by(before):
+                kept.add(after.address)
+                continue
             holder = None if claim is None or claim.task == after.address else jobs.find(claim.task)
             if claim is None or claim.is_free(holder, after.address, now):
                 task = before or replace(after, attempts=())
-                wanted.append((claim, claimed(claim, target_id, task, now)))
-        done = claims.take(wanted)
-        return {claim.task for (_, claim), is_taken in zip(wanted, done, strict=True) if is_taken}
+                wanted.append((claim, claimed(claim, target_id, task, now), holder))
+        keeping = _revoke([holder for _, _, holder in wanted if holder and may_keep(holder)])
+        changes = [
+            (claim, new)
+            for claim, new, holder in wanted
+            if holder is None or holder.address not in keeping
+        ]
+        done = claims.take(changes)
+        taken = {new.task for (_, new), is_taken in zip(changes, done, strict=True) if is_taken}
+        return kept | taken
 
-    def note_conflict(self) -> None:
+    def note_stale_job(self) -> None:
         """Read and count the tasks again at the next save."""
-        self.jobs.has_conflict = True
+        self.jobs.is_outdated = True
 
     def refresh(self) -> None:
-        """Look for a hold, a cancel and other changes, and save the counts."""
+        """Look for a hold, a cancel and other changes, and save the counts if it is time."""
         version = self.campaign.version
         self.campaign = campaigns.get(self.campaign.campaign_id)
         if self.campaign.version != version:  # a person may have cancelled or requeued a task
             self.jobs.check_version()
         self._read_stops()
-        self.jobs.save(self.run)
+        now = self.worker.now()
+        if self.jobs.is_outdated or self._takes_more_slots or now - self.saved_at >= _SAVE_EACH:
+            self.saved_at = now
+            self.jobs.save(self.run)
+
+    @property
+    def _takes_more_slots(self) -> bool:
+        """Whether more tasks run or have begun than the saved counts say. After an act of a person
+        another execution reads how many, to keep to `at_once`.
+        """
+        saved, known = self.jobs.saved, self.jobs.records.values()
+        running = sum(each.state is JobState.RUNNING for each in known)
+        begun = TaskSummary.of_document(saved.summary).begun
+        return running > saved.count(JobState.RUNNING) or sum(map(keeps_its_slot, known)) > begun
 
     def _read_stops(self) -> None:
         self.hold = hold_on(self.campaign, self.worker.now())
+        self._requests.follow()
+
+    @property
+    def _requests(self) -> RequestShare:
+        key = f"{self.campaign.campaign_id}.{self.chunk.number}"
+        return RequestShare(key, self.worker, self.job_type)
 
     @property
     def is_stopped(self) -> bool:
@@ -388,8 +457,8 @@ class TaskSource:
             return True
         if self._starts_nothing:
             return not self.bound
-        is_used = self.started >= self._share.grant
-        is_full = len(self.begun) >= min(self._slots, self._places)
+        is_used = self.started >= self._share.grant and not self.busy
+        is_full = len(self.begun) >= min(self._slots, self._at_once_slots)
         return (is_used or is_full) and not self.continued
 
     @property
@@ -406,8 +475,14 @@ class TaskSource:
         return self.campaign.state is JobState.STOPPING or self.hold is not None
 
     def _must_finish(self, task: JobRecord, now: datetime) -> bool:
-        """Whether a task is between bound steps, which end together if there is time."""
-        is_late = now >= self.campaign.expires_at + EXPIRY_GRACE or self.campaign.is_forced
+        """Whether a task is between bound steps, which end together if there is time. One whose
+        device is busy has no more after a stop than after the end of its campaign.
+        """
+        ends = self.campaign.expires_at
+        is_busy = task.state is JobState.SCHEDULED and not keeps_its_slot(task)
+        if self.campaign.stopped_at and is_busy:
+            ends = min(ends, self.campaign.stopped_at)
+        is_late = now >= ends + EXPIRY_GRACE or self.campaign.is_forced
         return is_bound(task, self.job_type.bound_steps) and not is_late
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
@@ -415,6 +490,7 @@ class TaskSource:
 
         A person may cancel a task meanwhile, which the save finds out.
         """
+        self._requests.leave()
         for _ in range(_FINISH_TRIES):
             self.jobs.write(self._ends())
             self.jobs.save(self.run, ends_pass=True)
@@ -479,5 +555,7 @@ class TaskSource:
         return task.moved(JOB.move(task.state, event, now, cause), next_at=None)
 
     def next_step(self) -> NextStep:
-        """No execution runs a single task."""
+        """The campaign's Settle state. Only executions of a single job ask for it, and `job_source`
+        refuses those.
+        """
         return NextStep(self.campaign.campaign_id, "settle", run=self.run)

@@ -8,7 +8,7 @@ from jobyard.domain.datasets.base_format import (
     BaseIndex,
     IdBlock,
     IdEntry,
-    PlacedLine,
+    KeyedLine,
     SegmentBuilder,
     SegmentEntry,
     chunks_of,
@@ -18,7 +18,7 @@ from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
 
 
-def write_base(lines: Iterable[PlacedLine], folder: str, context: DatasetContext) -> BaseIndex:
+def write_base(lines: Iterable[KeyedLine], folder: str, context: DatasetContext) -> BaseIndex:
     """Write the base files of features in the order of the curve. Returns their index."""
     segments, entries = write_segments(lines, folder, 0, context)
     entries.sort()
@@ -29,7 +29,7 @@ def write_base(lines: Iterable[PlacedLine], folder: str, context: DatasetContext
 
 
 def write_segments(
-    lines: Iterable[PlacedLine], folder: str, first_number: int, context: DatasetContext
+    lines: Iterable[KeyedLine], folder: str, first_number: int, context: DatasetContext
 ) -> tuple[list[SegmentEntry], list[IdEntry]]:
     """Write segments, numbered from `first_number` on. Returns what the index has of them, and the
     places of their features."""
@@ -63,9 +63,9 @@ def write_ids(
 
 def write_index(index: BaseIndex, folder: str, context: DatasetContext) -> None:
     """Write the index, with which a base exists."""
-    files.write(files.index_key(folder), [index.content()], context)
+    files.write(files.index_key(folder), [index.to_bytes()], context)
 
 
-def in_curve_order(lines: Iterable[PlacedLine]) -> Sequence[PlacedLine]:
-    """Lines in the order of the curve, and of their ids at one place."""
+def in_curve_order(lines: Iterable[KeyedLine]) -> Sequence[KeyedLine]:
+    """Lines in the order of the curve, and of their ids at one position."""
     return sorted(lines, key=lambda each: (each.key, each.feature_id))

@@ -2,7 +2,7 @@
 
 The file is read as a stream, and its features are kept on the worker's disk until all are known to
 be right: after one error nothing is made. Memory grows by some 250 bytes a feature, for its id, its
-place and its boxes. A load that is repeated writes the same files.
+curve position and its boxes. A load that is repeated writes the same files.
 """
 
 import json
@@ -13,7 +13,7 @@ from itertools import islice
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from jobyard.domain.datasets.base_format import PlacedLine, place
+from jobyard.domain.datasets.base_format import KeyedLine, keyed_line
 from jobyard.domain.datasets.compression import DamagedFile, decompressed
 from jobyard.domain.datasets.dataset import FIRST_REVISION, Dataset
 from jobyard.domain.datasets.extent import Box, Boxes
@@ -92,7 +92,7 @@ def _read_and_make(request: LoadRequest, folder: str, context: DatasetContext) -
         created_by=request.actor,
         created_by_sub=request.sub,
         base=folder,
-        features=index.features,
+        features=index.feature_count,
         boxes=index.boxes,
         precision=request.precision,
         missing_is_null=request.missing_is_null,
@@ -182,7 +182,7 @@ class SpooledFeatures:
         Raises:
             FileRefused: they are too many bytes.
         """
-        for placed in map(place, features):
+        for placed in map(keyed_line, features):
             first, *second = placed.boxes or (Box(1, 1, 0, 0),)
             if second:
                 self._second_boxes[len(self._ids)] = second[0]
@@ -196,13 +196,13 @@ class SpooledFeatures:
                 limit = f"{FEATURES_BYTES // 1024**2} MiB"
                 raise FileRefused(f"the features of a dataset have up to {limit}: divide the file")
 
-    def in_curve_order(self) -> Iterator[PlacedLine]:
-        """The features in the order of the curve, and of their ids at one place."""
+    def in_curve_order(self) -> Iterator[KeyedLine]:
+        """The features in the order of the curve, and of their ids at one position."""
         numbers = range(len(self._ids))
         for number in sorted(numbers, key=lambda each: (self._keys[each], self._ids[each])):
             self._spool.seek(self._starts[number])
             line = self._spool.readline()
-            yield PlacedLine(self._keys[number], self._ids[number], self._boxes_of(number), line)
+            yield KeyedLine(self._keys[number], self._ids[number], self._boxes_of(number), line)
 
     def _boxes_of(self, number: int) -> Boxes:
         first = Box(*self._boxes[4 * number : 4 * number + 4])

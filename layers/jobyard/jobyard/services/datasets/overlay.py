@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jobyard.domain.datasets.change_file import ChangeLine, parse_change, read_change_file
 from jobyard.domain.datasets.commit import Commit
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.datasets.extent import Box, Boxes, boxes_of, do_boxes_meet
+from jobyard.domain.datasets.extent import Box, Boxes, boxes_of, do_boxes_intersect
 from jobyard.domain.datasets.feature import Feature
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
@@ -22,7 +22,7 @@ _READ_AHEAD = 32  # small change files that are in memory
 class ChangedFeature(NamedTuple):
     """Where a change file has a feature as it is at the revision. Without bytes there is none."""
 
-    place: ByteRange
+    byte_range: ByteRange
     boxes: Boxes
     exists: bool
 
@@ -45,7 +45,7 @@ class Overlay:
         self._context = context
         self._entries: dict[str, ChangedFeature] = {}
         later = [*commits.between(dataset.name, min(base, revision) + 1, max(base, revision))]
-        wanted = [each for each in later if area is None or do_boxes_meet(each.boxes, area)]
+        wanted = [each for each in later if area is None or do_boxes_intersect(each.boxes, area)]
         if not self._is_forward:
             wanted.reverse()
         with ThreadPoolExecutor(_READERS) as pool:
@@ -64,8 +64,8 @@ class Overlay:
         for line in lines:
             feature = self._feature_of(line)
             boxes = boxes_of(feature.geometry) if feature else ()
-            place = ByteRange(made.file, line.start, line.end)
-            self._entries[line.feature_id] = ChangedFeature(place, boxes, feature is not None)
+            byte_range = ByteRange(made.file, line.start, line.end)
+            self._entries[line.feature_id] = ChangedFeature(byte_range, boxes, feature is not None)
 
     def _feature_of(self, line: ChangeLine) -> Feature | None:
         return line.after if self._is_forward else line.before
@@ -89,15 +89,15 @@ class Overlay:
         return self.read(self._entries.values())
 
     def near(self, boxes: Sequence[Box]) -> Iterator[Feature]:
-        """The features that differ and whose boxes meet one of `boxes`."""
+        """The features that differ and whose boxes intersect one of `boxes`."""
         return self.read(
-            entry for entry in self._entries.values() if do_boxes_meet(entry.boxes, boxes)
+            entry for entry in self._entries.values() if do_boxes_intersect(entry.boxes, boxes)
         )
 
     def read(self, entries: Iterable[ChangedFeature]) -> Iterator[Feature]:
         """The features of some entries that exist, in no order."""
-        places = sorted(each.place for each in entries if each.exists)
-        for data in files.read_ranges(places, self._context):
+        ranges = sorted(each.byte_range for each in entries if each.exists)
+        for data in files.read_ranges(ranges, self._context):
             feature = self._feature_of(parse_change(data))
             if feature:
                 yield feature

@@ -13,13 +13,13 @@ from datetime import timedelta
 from jobyard.domain.datasets.base_format import (
     BaseIndex,
     IdEntry,
-    PlacedLine,
+    KeyedLine,
     SegmentEntry,
     curve_key,
     ids_in,
+    keyed_line,
     lines_in,
     parse_feature,
-    place,
     with_segments,
 )
 from jobyard.domain.datasets.dataset import Dataset
@@ -29,7 +29,7 @@ from jobyard.services.datasets import base, files
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.files import ByteRange
 from jobyard.services.datasets.overlay import Overlay
-from jobyard.services.datasets.readers import places_of
+from jobyard.services.datasets.readers import chunk_locations
 from jobyard.store import commits, datasets
 
 MAX_COMMITS = 500  # since the base, before a dataset is packed
@@ -54,11 +54,11 @@ def pack(dataset: Dataset, context: DatasetContext) -> Dataset:
     """Write base files of the head of a dataset. Returns the dataset with them."""
     revision = dataset.revision
     folder = files.base_folder(dataset.name, revision, f"{context.now():%Y%m%dT%H%M%S}")
-    before = BaseIndex.of_content(files.read(files.index_key(dataset.base), context))
+    before = BaseIndex.from_bytes(files.read(files.index_key(dataset.base), context))
     overlay = Overlay(dataset, revision, context)
     arriving = _arriving(before, overlay)
-    places = places_of(before, overlay.entries.keys(), context)
-    touched = arriving.keys() | {each.segment for each in places.values()}
+    locations = chunk_locations(before, overlay.entries.keys(), context)
+    touched = arriving.keys() | {each.segment for each in locations.values()}
     segments: list[SegmentEntry] = []
     entries: list[IdEntry] = []
     number = before.next_number
@@ -99,7 +99,7 @@ def _lines(
     overlay: Overlay,
     arriving: dict[int, list[str]],
     context: DatasetContext,
-) -> Iterator[PlacedLine]:
+) -> Iterator[KeyedLine]:
     """The features of a segment that did not change, and the changed ones that it gets."""
     number = -1
     if segment is not None:
@@ -108,9 +108,9 @@ def _lines(
         for data in files.read_ranges(ranges, context):
             for feature in map(parse_feature, lines_in(data)):
                 if feature.feature_id not in overlay:
-                    yield place(feature)
+                    yield keyed_line(feature)
     changed = [overlay.entries[each] for each in arriving.get(number, ())]
-    yield from map(place, overlay.read(changed))
+    yield from map(keyed_line, overlay.read(changed))
 
 
 def _kept_ids(
@@ -162,7 +162,7 @@ def remove_unused(dataset: Dataset, context: DatasetContext) -> int:
     They are kept for a day: readers that took the head before may still need them, and another pack
     may be writing its own.
     """
-    index = BaseIndex.of_content(files.read(files.index_key(dataset.base), context))
+    index = BaseIndex.from_bytes(files.read(files.index_key(dataset.base), context))
     used = {files.index_key(dataset.base), index.ids_file, *(each.file for each in index.segments)}
     latest = context.now() - UNUSED_KEPT
     unused = [

@@ -10,14 +10,14 @@ from functools import cached_property
 
 from jobyard.domain.datasets.base_format import (
     BaseIndex,
-    FeaturePlace,
+    ChunkLocation,
     features_in_chunk,
     ids_in,
 )
 from jobyard.domain.datasets.change_file import ChangeLine, parse_change, read_change_file
 from jobyard.domain.datasets.commit import Commit, CommittedChange
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.datasets.extent import Box, Boxes, Extent, boxes_of, do_boxes_meet
+from jobyard.domain.datasets.extent import Box, Boxes, Extent, boxes_of, do_boxes_intersect
 from jobyard.domain.datasets.feature import Feature
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
@@ -27,7 +27,7 @@ from jobyard.store import commits, datasets, versions
 from jobyard.store.versions import FeatureVersion
 
 _FEW = 50  # ids that are looked up one by one
-_CHUNKS_KEPT = 16  # chunks that are kept, up to 1 MiB of text each
+_MAX_CACHED_CHUNKS = 16  # up to 1 MiB of text each
 
 
 def head(name: str) -> Dataset:
@@ -55,12 +55,12 @@ class RevisionReader:
         dataset.check_revision(revision)
         self._dataset, self._revision, self._context = dataset, revision, context
         self._area = area
-        self._chunks: OrderedDict[FeaturePlace, list[Feature]] = OrderedDict()
+        self._chunks: OrderedDict[ChunkLocation, list[Feature]] = OrderedDict()
 
     @cached_property
     def _index(self) -> BaseIndex:
         key = files.index_key(self._dataset.base)
-        return BaseIndex.of_content(files.read(key, self._context))
+        return BaseIndex.from_bytes(files.read(key, self._context))
 
     @cached_property
     def _overlay(self) -> Overlay:
@@ -98,15 +98,15 @@ class RevisionReader:
             yield from self.features_at(extent.feature_ids).values()
             return
         for feature in self.features_near(extent.area):
-            if extent.has(feature):
+            if extent.includes(feature):
                 yield feature
 
     def features_near(self, boxes: Sequence[Box]) -> Iterator[Feature]:
-        """The features whose boxes meet one of `boxes`, in no order."""
+        """The features whose boxes intersect one of `boxes`, in no order."""
         overlay = self._overlay
         for features in self._read_chunks(self._index.chunks_in(boxes)):
             for feature in features:
-                if feature.feature_id not in overlay and do_boxes_meet(
+                if feature.feature_id not in overlay and do_boxes_intersect(
                     boxes_of(feature.geometry), boxes
                 ):
                     yield feature
@@ -114,7 +114,7 @@ class RevisionReader:
 
     def boxes_near(self, boxes: Sequence[Box]) -> list[Box]:
         """Where features are, roughly, without reading them: a box for each chunk of the base whose
-        box meets one of `boxes`.
+        box intersects one of `boxes`.
         """
         return self._index.chunk_boxes(boxes)
 
@@ -134,45 +134,45 @@ class RevisionReader:
         wanted = set(feature_ids)
         found = {}
         for features in self._read_chunks(
-            sorted({*places_of(self._index, wanted, self._context).values()})
+            sorted({*chunk_locations(self._index, wanted, self._context).values()})
         ):
             for feature in features:
                 if feature.feature_id in wanted:
                     found[feature.feature_id] = feature
         return found
 
-    def _read_chunks(self, places: Iterable[FeaturePlace]) -> Iterator[list[Feature]]:
+    def _read_chunks(self, locations: Iterable[ChunkLocation]) -> Iterator[list[Feature]]:
         """The features of chunks, chunk by chunk. Chunks that follow each other are read together,
         and the last ones are kept."""
-        missing: list[FeaturePlace] = []
+        missing: list[ChunkLocation] = []
         kept = []
-        for place in places:
-            if place in self._chunks:
-                self._chunks.move_to_end(place)
-                kept.append(self._chunks[place])
+        for location in locations:
+            if location in self._chunks:
+                self._chunks.move_to_end(location)
+                kept.append(self._chunks[location])
             else:
-                missing.append(place)
+                missing.append(location)
         yield from kept
-        ranges = (ByteRange(*self._index.bytes_of(each)) for each in missing)
-        for place, data in zip(missing, files.read_ranges(ranges, self._context), strict=True):
+        ranges = (ByteRange(*self._index.byte_range_of(each)) for each in missing)
+        for location, data in zip(missing, files.read_ranges(ranges, self._context), strict=True):
             features = features_in_chunk(data)
-            self._chunks[place] = features
-            if len(self._chunks) > _CHUNKS_KEPT:
+            self._chunks[location] = features
+            if len(self._chunks) > _MAX_CACHED_CHUNKS:
                 self._chunks.popitem(last=False)
             yield features
 
 
-def places_of(
+def chunk_locations(
     index: BaseIndex, feature_ids: Collection[str], context: DatasetContext
-) -> dict[str, FeaturePlace]:
+) -> dict[str, ChunkLocation]:
     """Where the base has features, by id; without those that it does not have."""
     wanted = set(feature_ids)
     blocks = {block for each in wanted if (block := index.block_of(each))}
     ranges = (ByteRange(index.ids_file, each.start, each.end) for each in sorted(blocks))
     return {
-        feature_id: place
+        feature_id: location
         for data in files.read_ranges(ranges, context)
-        for feature_id, place in ids_in(data)
+        for feature_id, location in ids_in(data)
         if feature_id in wanted
     }
 

@@ -40,6 +40,7 @@ def allocate(edit_id: str, team_name: str, assignee: str, context: CommandContex
     Raises:
         Forbidden, NotFound. BadRequest: there is no such team, or the person is not of it.
         InvalidTransition: it is not proposed, has no name or type, or nobody could review it.
+        QuotaExceeded: the mails to custodians are more than the actor may send today.
     """
     authorize(context.actor, "edit", "allocate")
     team = teams.find(team_name)

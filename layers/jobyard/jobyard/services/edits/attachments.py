@@ -26,6 +26,7 @@ from jobyard.services.edits.changes import JobChange, caused_move, change_job, r
 from jobyard.services.edits.notices import Notice, allocation_notices, link_notice, notice
 from jobyard.services.edits.settings import settings_or_default
 from jobyard.services.edits.tasks import start_task
+from jobyard.services.quotas import take_mails
 from jobyard.services.recipients import check_recipients
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import edits, teams
@@ -65,6 +66,7 @@ def resend(edit_id: str, index: int, context: CommandContext) -> EditJob:
 
     Raises:
         Forbidden, NotFound. InvalidTransition: it was answered, or the job does not wait for it.
+        QuotaExceeded: the actor sends too many mails today.
     """
     authorize(context.actor, "attachment", "resend")
 
@@ -84,9 +86,16 @@ def resend(edit_id: str, index: int, context: CommandContext) -> EditJob:
 def request_notices(
     job: EditJob, attachments: Iterable[Attachment], context: CommandContext
 ) -> list[Notice]:
-    """The mails to custodians, each with a link for one attachment."""
+    """The mails to custodians, each with a link for one attachment. They count for the actor.
+
+    Raises:
+        QuotaExceeded: the actor sends too many mails today.
+    """
+    asked = [*attachments]
+    limits, now = context.settings.quotas, context.now()
+    take_mails(context.actor.sub, len(asked), "what custodians are asked", limits, now)
     notices = []
-    for each in attachments:
+    for each in asked:
         facts = [
             ("Requested", each.description),
             ("By", job.planner.name),

@@ -1,12 +1,13 @@
 """Changing edit jobs and children that others may change at the same time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from jobyard.domain.activity import Subject
 from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.edit_job import EDIT, EditJob
+from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
+from jobyard.domain.edits.next_step import next_step, next_step_of_child
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import Lifecycle, Move, StateType
@@ -19,6 +20,7 @@ from jobyard.store.edits import ChildWrite, Job
 from jobyard.store.transactions import TransactItem
 
 _TRIES = 6
+_LIVE = frozenset({EditState.COMMITTED, EditState.PUBLISHED})
 T = TypeVar("T", EditJob, ChildJob)
 
 
@@ -85,21 +87,37 @@ def requested_move(job: Job, event: str, context: CommandContext) -> Move:
     """The move that a person asks for.
 
     Raises:
-        InvalidTransition: the state does not allow it; the message says what is possible, and
-            whether to try again.
+        InvalidTransition: the state does not allow it; the message says what is possible, whether
+            to try again, or who acts next.
         Forbidden: the actor's roles do not allow it.
     """
-    lifecycle = lifecycle_of(job)
+    roles = context.actor.roles
     try:
-        return lifecycle.authorized_move(
-            job.state, event, context.now(), context.cause, context.actor.roles
+        return lifecycle_of(job).authorized_move(
+            job.state, event, context.now(), context.cause, roles
         )
     except InvalidTransition as error:
-        if lifecycle.state(job.state).type is StateType.TRANSIENT:
-            raise InvalidTransition(
-                f"{id_of(job)} is {job.state}: the machine is working on it; try again in a moment"
-            ) from error
-        raise
+        refusal = f"{id_of(job)} is {job.state}: cannot {event}; {_instead(job, event, roles)}"
+        raise InvalidTransition(refusal) from error
+
+
+def _instead(job: Job, event: str, roles: Collection[str]) -> str:
+    """What a person can do instead of an event that the state of a job does not allow, or who acts
+    next.
+    """
+    lifecycle = lifecycle_of(job)
+    if job.state in _LIVE and event != "archive":
+        return "its changes are live, and another edit job can change them again"
+    if lifecycle.state(job.state).type is StateType.TRANSIENT:
+        return "the machine is working on it; try again in a moment"
+    if known := lifecycle.actions(job.state, roles):
+        return f"you can {', '.join(known)}"
+    step = next_step(job) if isinstance(job, EditJob) else next_step_of_child(job)
+    child = f" ({job.open_child})" if isinstance(job, EditJob) and job.open_child else ""
+    what = step.what.rstrip(".")
+    if not step.who:
+        return f"there is nothing left to do{what.removeprefix('Nothing')}"
+    return f"{step.who} acts next: {what[0].lower()}{what[1:]}{child}"
 
 
 def caused_move(job: Job, event: str, context: CommandContext) -> Move:

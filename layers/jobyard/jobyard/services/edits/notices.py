@@ -146,7 +146,7 @@ def outbox_items(
 
 _MADE = {
     FailureType.VALIDATION: "Your edits break rules",
-    FailureType.CONFLICT: "Your edits meet changes of others",
+    FailureType.CONFLICT: "Your edits conflict with changes of others",
     FailureType.QUARANTINE_CORRECTIONS: "Corrections of your edits are required",
     FailureType.QUARANTINE_REVIEW: "Edits are to be reviewed",
     FailureType.EMBARGO_REVIEW: "A package is to be reviewed before its worker gets it",

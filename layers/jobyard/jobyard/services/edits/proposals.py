@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,17 +13,21 @@ from jobyard.domain.edits.work import MAX_NAME_BYTES, MAX_TYPE_BYTES, Priority
 from jobyard.domain.errors import BadRequest, InvalidTransition, StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import edit_id_of
+from jobyard.domain.quota import SlotKind
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
 from jobyard.services.edits.access import user_of, visible_edit
 from jobyard.services.edits.changes import JobChange, change_job, requested_move, subject_of
 from jobyard.services.edits.settings import settings_for
+from jobyard.services.quotas import take_open_slot
 from jobyard.services.recipients import check_recipients
 from jobyard.store import datasets, edits
+from jobyard.store.edits import ChildWrite
 
 MAX_BUFFER = 10.0  # degrees around the extent
 _ONLY_PROPOSED = ("extent", "edit_type", "quarantine")  # they change only in a proposal
+_INHERITED = ("name", "priority", "planned_start", "planned_end")  # a child has its job's
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
         Forbidden: the actor may not. NotFound: there is no such dataset. Gone: it was deleted.
         BadRequest: a field is wrong, or the deployment may not mail a custodian.
         InvalidTransition: the dataset has no such type of edit jobs.
+        QuotaExceeded: the actor has too many open edit jobs.
     """
     authorize(context.actor, "edit", "propose")
     now = context.now()
@@ -115,6 +120,7 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
             ),
         ),
     )
+    take_open_slot(context.actor.sub, SlotKind.EDIT, job.edit_id, context.settings.quotas, now)
     try:
         edits.put_new(job, datasets.require(job.dataset))
     except StaleState:
@@ -123,6 +129,31 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
         _check_repeated(job, proposal)
     activity.record(context, "propose", subject_of(job), job.created_at)
     return job
+
+
+def copy(edit_id: str, context: CommandContext) -> EditJob:
+    """Propose an edit job like another one, whatever became of that: with its extent, type and
+    requests to custodians, and without its planned times, which may have passed.
+
+    Raises:
+        Forbidden, NotFound, Gone, BadRequest, InvalidTransition, QuotaExceeded: as for `propose`.
+    """
+    authorize(context.actor, "edit", "propose")
+    job = visible_edit(edit_id, context.actor)
+    proposal = Proposal(
+        job.dataset,
+        job.extent,
+        job.name,
+        job.edit_type,
+        job.priority,
+        job.buffer,
+        quarantine=job.quarantine,
+        attachments=tuple(
+            AttachmentRequest(each.custodian, each.email, each.description)
+            for each in job.attachments
+        ),
+    )
+    return propose(proposal, context)
 
 
 def _check_repeated(job: EditJob, proposal: Proposal) -> None:
@@ -134,13 +165,18 @@ def _check_repeated(job: EditJob, proposal: Proposal) -> None:
         )
 
 
-def edit(edit_id: str, changes: ProposalEdit, context: CommandContext) -> EditJob:
+def edit(
+    edit_id: str, changes: ProposalEdit, context: CommandContext, *, seen: int | None = None
+) -> EditJob:
     """Change an edit job. Its extent, type and quarantine change only while it is proposed; the
-    rest at any time, and a claim stays as it is.
+    rest at any time, also of its open child, and a claim stays as it is.
+
+    `seen` is the version that the changes are for; None changes any.
 
     Raises:
         Forbidden, NotFound. BadRequest: a field is wrong.
         InvalidTransition: it has ended, the machine works on it, or the field is not changeable.
+        StaleState: it has another version than `seen`.
     """
     authorize(context.actor, "edit", "edit")
     fields = dict(changes.fields)
@@ -148,6 +184,8 @@ def edit(edit_id: str, changes: ProposalEdit, context: CommandContext) -> EditJo
 
     def edited(before: EditJob) -> JobChange:
         move = requested_move(before, "edit", context)
+        if seen is not None and seen != before.version:
+            raise StaleState(f"edit job {edit_id} has been changed since you read it")
         fixed = [each for each in _ONLY_PROPOSED if each in fields]
         if fixed and before.state is not EditState.PROPOSED:
             raise InvalidTransition(
@@ -160,9 +198,21 @@ def edit(edit_id: str, changes: ProposalEdit, context: CommandContext) -> EditJo
         _check_planned(start, fields.get("planned_end", before.planned_end))
         if before.state is not EditState.PROPOSED and not fields.get("name", before.name).strip():
             raise BadRequest("an edit job that is allocated has a name")
-        return JobChange(before.moved(move, problem=before.problem, **fields))
+        after = before.moved(move, problem=before.problem, **fields)
+        return JobChange(after, _child_with(before, fields))
 
     return change_job(lambda: visible_edit(edit_id, context.actor), edited, context, "edit")
+
+
+def _child_with(job: EditJob, fields: Mapping[str, Any]) -> list[ChildWrite]:
+    """The open child of a job, with those of the changed fields that are the job's."""
+    changed = {name: value for name, value in fields.items() if name in _INHERITED}
+    if not job.open_child or not changed:
+        return []
+    child = edits.get_child(job.open_child)
+    if not child.is_open:
+        return []
+    return [ChildWrite(child, replace(child, version=child.version + 1, **changed))]
 
 
 def delete(edit_id: str, context: CommandContext) -> EditJob:

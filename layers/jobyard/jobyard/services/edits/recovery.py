@@ -1,18 +1,16 @@
-"""Recovers the machine's work on edit jobs: starts what was not started, or what died."""
+"""Recovers the machine's work on edit jobs: starts what was not started, or what died.
+
+Edit jobs are imported with the first one that the machine works on: most ticks find none.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.edit_job import EditState
-from jobyard.services.edits.access import id_of
-from jobyard.services.edits.tasks import task_of
-from jobyard.services.executions import Executions, edit_execution
-from jobyard.services.pending_work import PendingWork, RecoveredPage, recover
-from jobyard.store import edits
-from jobyard.store.edits import DueEdit, Job
+from jobyard.services.executions import Executions
+from jobyard.services.pending_work import RecoveredPage, recover
+from jobyard.store.due_work import DueEdit, due_edits
 
 MAX_DUE = 1_000  # jobs that one tick considers, those that wait longest
 MAX_RECOVERED = 50  # jobs among them whose executions it looks up; the next tick does the next ones
@@ -32,15 +30,12 @@ def recover_edits(
 ) -> EditRecovery:
     """Start the next execution for each job that waits for the machine and has none that runs."""
     started = stuck = 0
-    due_jobs = [*islice(edits.due(now - _MINUTE), MAX_DUE)]
+    due_jobs = [*islice(due_edits(now - _MINUTE), MAX_DUE)]
     for due in _turn_of(due_jobs, now):
         if remaining() <= 0:
             break
-        job = edits.find(due.job_id)
-        work = None if job is None else work_of(job, executions)
-        if work is not None:
-            started += recover(work, executions, now)
-        stuck += job is not None and job.is_stuck(now)
+        done = _recover(due, executions, now)
+        started, stuck = started + done.started, stuck + done.stuck
     return EditRecovery(started, stuck)
 
 
@@ -50,14 +45,11 @@ def recover_page(after: str, executions: Executions, now: datetime) -> Recovered
     """
     since = datetime.fromisoformat(after) if after else None
     checked = recovered = 0
-    for due in edits.due(now - _MINUTE, since):
+    for due in due_edits(now - _MINUTE, since):
         if checked >= MAX_RECOVERED and due.since != since:
             return RecoveredPage(since.isoformat() if since else "", checked, recovered)
         since, checked = due.since, checked + 1
-        job = edits.find(due.job_id)
-        work = None if job is None else work_of(job, executions)
-        if work is not None:
-            recovered += recover(work, executions, now)
+        recovered += _recover(due, executions, now).started
     return RecoveredPage("", checked, recovered)
 
 
@@ -71,35 +63,13 @@ def _turn_of(due_jobs: Sequence[DueEdit], now: datetime) -> Sequence[DueEdit]:
     return [*due_jobs[start:], *due_jobs[:start]][:MAX_RECOVERED]
 
 
-def work_of(job: Job, executions: Executions) -> PendingWork | None:
-    """What the machine has to do about a job; None if it has nothing to do."""
-    found = task_of(job)
-    if found is None:
-        return None
-    job_id = id_of(job)
-    task, number = found
-    return PendingWork(
-        executions.settings.edit_machine,
-        job.due_since,
-        0,
-        lambda recoveries: edit_execution(job_id, task, number, recoveries),
-        lambda recoveries: executions.start_edit(job_id, task, number, recoveries),
-        _executions_before(job),
-    )
+def _recover(due: DueEdit, executions: Executions, now: datetime) -> EditRecovery:
+    from jobyard.services.edits.pending_work import work_of
+    from jobyard.store import edits
 
-
-def _executions_before(job: Job) -> tuple[str, ...]:
-    """The executions of the tasks before, which do this one too if they still run."""
-    read = (
-        (edit_execution(id_of(job), "read", f"{job.attempt}-{job.sent.number}"),)
-        if job.sent is not None and not job.is_reading
-        else ()
-    )
-    if isinstance(job, ChildJob):
-        return read
-    check = edit_execution(job.edit_id, "check", f"{job.attempt}-{job.checks}")
-    if job.state in {EditState.COMMITTED, EditState.PUBLISHED}:
-        return (*read, check)
-    if job.is_batch and job.state is EditState.UPLOADED:
-        return (edit_execution(job.edit_id, "batch", str(job.attempt)),)
-    return read
+    job = edits.find(due.job_id)
+    if job is None:
+        return EditRecovery()
+    work = work_of(job, executions)
+    started = work is not None and recover(work, executions, now)
+    return EditRecovery(int(started), int(job.is_stuck(now)))

@@ -29,7 +29,7 @@ def approve(child_id: str, comment: str, context: CommandContext) -> ChildJob:
 
     Raises:
         Forbidden: another person has the review, or the actor had a part in the changes. NotFound.
-        InvalidTransition: the state does not allow it.
+        InvalidTransition: the state does not allow it, or edits of the reviewer would be lost.
     """
     return _decided(child_id, "approve", comment, context)
 
@@ -78,14 +78,14 @@ def _decision(
 ) -> JobChange:
     review = edits.get_child(child_id)
     is_embargo = review.failure_type is FailureType.EMBARGO_REVIEW
-    if is_embargo and event == "require_corrections":
-        raise InvalidTransition("what is under embargo has no corrections: approve or discard it")
     if review.worker is not None:
         authorize_claim(review, event, context.actor)
     move = requested_move(review, event, context)
     check_impartial(review, job, context)
     if review.is_reading:
         raise InvalidTransition("the file that you uploaded is being read: try again in a moment")
+    if reason := review.refused_events.get(event):
+        raise InvalidTransition(reason)
     ended = ChildWrite(review, review.moved(move, comment=comment))
     parent_move = caused_move(job, event, context)
     if event == "approve":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from jobyard.domain.activity import Subject
 from jobyard.domain.edits.team import Team, TeamMember, User
 from jobyard.domain.edits.worklist import WorklistColumn, last_key
-from jobyard.domain.errors import BadRequest, InvalidTransition
+from jobyard.domain.errors import BadRequest, InvalidTransition, StaleState
 from jobyard.domain.ids import is_name
 from jobyard.services import activity
 from jobyard.services.access import authorize
@@ -23,12 +23,14 @@ class TeamEdit:
     reviewers: Sequence[str]
 
 
-def put(name: str, wanted: TeamEdit, context: CommandContext) -> Team:
+def put(name: str, wanted: TeamEdit, context: CommandContext, *, seen: int | None = None) -> Team:
     """Make a team, or change it: its members are those in `wanted`, and no others.
+
+    `seen` is the version to replace, 0 if there is none; None replaces any.
 
     Raises:
         Forbidden. BadRequest: the name is not valid, there is no such person, or there are too many
-            members. StaleState: somebody else changed it meanwhile.
+            members. StaleState: it has not the version `seen`, or somebody else changes it now.
     """
     authorize(context.actor, "team", "put")
     if not is_name(name):
@@ -37,6 +39,9 @@ def put(name: str, wanted: TeamEdit, context: CommandContext) -> Team:
     before = teams.find_any(name)
     if before is not None and before.changed_by == context.run and not before.is_deleted:
         return _recorded(before, "put", context)  # by an earlier try of this request
+    current = before.version if before and not before.is_deleted else 0
+    if seen is not None and seen != current:
+        raise StaleState(f"team {name} has been changed since you read it")
     after = Team(
         name,
         wanted.title,

@@ -156,6 +156,8 @@ def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> Job:
     settings = settings_for(datasets.get(job.dataset), job.edit_type)
     if settings.read_only:
         raise InvalidTransition(f"edit jobs of type {job.edit_type} have no upload: finish it")
+    if isinstance(job, ChildJob) and (reason := job.refused_events.get("upload")):
+        raise InvalidTransition(reason)
     _check_size(sent, context)
     if isinstance(job, ChildJob):
         after: Job = change_job(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Changes = Mapping[str, FeatureChange]
-_SHOWN = 10  # findings in the message of a refusal
+_MAX_LISTED_FINDINGS = 10  # findings in the message of a refusal
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,14 @@ class InvalidUpload(BadRequest):
     def __init__(self, findings: Sequence[FeatureFinding]) -> None:
         errors = [each for each in findings if each.level == "error"]
         shown = "; ".join(
-            f"{_place_of(each)}{each.message} ({each.code})" for each in errors[:_SHOWN]
+            f"{_place_of(each)}{each.message} ({each.code})"
+            for each in errors[:_MAX_LISTED_FINDINGS]
         )
-        more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        more = (
+            f"; and {len(errors) - _MAX_LISTED_FINDINGS} more"
+            if len(errors) > _MAX_LISTED_FINDINGS
+            else ""
+        )
         super().__init__(f"nothing was changed: {shown}{more}")
         self.findings = tuple(findings)
 

@@ -64,29 +64,29 @@ def _never_time_out(_job: JobRecord) -> None:
 class AttemptInput(Generic[Context]):
     """What an attempt runs: the steps of a job type, with their input and context.
 
-    `wait_before` is asked before each step; the attempt ends with what it returns, unless that is
-    None. `time_out` is asked after a step that is to be run again: it returns the failure of an
-    attempt that has taken too long, None if it has not.
+    `interruption_before` is called before each step; the attempt ends with what it returns, unless
+    that is None. `time_out` is called after a step that will run again: it returns the failure of
+    an attempt that has taken too long, else None.
     """
 
     job_type: JobType[Context]
     step_input: StepInput
     context: Context
-    wait_before: Callable[[JobRecord, str], Snooze | Continue | Fail | None] = _never_wait
+    interruption_before: Callable[[JobRecord, str], Snooze | Continue | Fail | None] = _never_wait
     time_out: Callable[[JobRecord], Fail | None] = _never_time_out
 
 
 @dataclass(frozen=True)
 class AttemptResult:
     """The result of an attempt: the outcome of its last step, and the running record with the
-    results of its steps, before the move that ends the attempt. `is_paused`: not the step makes it
-    wait, but the source of the job.
+    results of its steps, before the move that ends the attempt. If `is_interrupted`, the
+    source of the job ended the attempt before a step, not the step.
     """
 
     record: JobRecord
     outcome: StepResult
     step: str = ""
-    is_paused: bool = False
+    is_interrupted: bool = False
 
 
 @dataclass
@@ -142,8 +142,8 @@ def run_steps(
         record = progress.record
         if any(done.name == name and done.status in FINISHED_STEPS for done in record.steps):
             continue
-        if wait := attempt.wait_before(record, name):
-            return AttemptResult(record, wait, name, is_paused=True)
+        if interruption := attempt.interruption_before(record, name):
+            return AttemptResult(record, interruption, name, is_interrupted=True)
         began = now()
         progress.begin(name, began)
         step_input = attempt.step_input
@@ -174,6 +174,7 @@ def _is_unfinished(outcome: StepResult) -> bool:
     """Whether the step is to be run again, but not because another server asks to wait."""
     if isinstance(outcome, Fail):
         return outcome.retryable
+    # A wait that another server asked for has an `exhausted_code`.
     return isinstance(outcome, Continue) or (
         isinstance(outcome, Snooze) and outcome.exhausted_code is None
     )
@@ -304,8 +305,10 @@ def _waiting(
     """
     record = attempted.record
     has_progressed = isinstance(wait, Continue)
+    # Towards the time limit of the attempt, over all its parts. A wait counts, unless the source or
+    # another server asked for it.
     spent_s = (at - record.at).total_seconds()
-    if not attempted.is_paused and _is_unfinished(wait):
+    if not attempted.is_interrupted and _is_unfinished(wait):
         spent_s += wait.seconds
     code = PART if has_progressed else WAITED
     attempt = _ended(record, at, attempted.step, code, wait.message)
@@ -363,8 +366,9 @@ def _longer_wait(
     """The wait that another server asked for, made longer each time. After a day in all it is a
     failure with `code`, unless the job waits forever.
     """
-    # A long record folds waits that are alike. If it has lost the first of others, the waits are
-    # shorter, and the limit on their number ends them.
+    # The size of a record is limited, so attempts that are alike are merged into one, and old ones
+    # left out. If the first waits are gone, `since` is later and the next waits are shorter;
+    # `_MAX_ASKED_WAITS` still ends them.
     waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
@@ -381,7 +385,7 @@ def failed_as_orphaned(
     record: JobRecord, at: datetime, cause_key: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
     """The record after an orphaned job fails. `code` says why: too many of its workers vanished,
-    one exceeded the time limit, or none started a retry.
+    one exceeded the time limit, or none started it when its retry was due.
     """
     was_running = record.state is JobState.RUNNING
     move = JOB.move(record.state, "fail" if was_running else "give_up", at, Cause(cause_key))

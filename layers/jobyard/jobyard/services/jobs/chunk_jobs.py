@@ -20,8 +20,8 @@ class ChunkJobs:
     """The jobs of a chunk that have a record, by position, and the counts as `saved`.
 
     `collection` is that of its batch, "" if it has none. `summarize` returns the summary of all
-    jobs for the chunk's record. `has_conflict`: someone else wrote a job, so `records` is out of
-    date.
+    jobs for the chunk's record. `is_outdated`: someone else wrote a job, so `records` is out of
+    date. `outcomes` is the number of jobs by outcome of the operation that runs, None without one.
     """
 
     origin_id: str
@@ -30,7 +30,8 @@ class ChunkJobs:
     saved: ChunkRecord
     records: dict[int, JobRecord]
     summarize: "_Summarize" = lambda _: {}
-    has_conflict: bool = False
+    is_outdated: bool = False
+    outcomes: Mapping[str, int] | None = None
 
     @classmethod
     def read(
@@ -59,7 +60,7 @@ class ChunkJobs:
         written = jobs.write_many(changes)
         for stored in written:
             if stored is None:
-                self.has_conflict = True
+                self.is_outdated = True
             else:
                 self.records[stored.address.position] = stored
         return written
@@ -67,7 +68,7 @@ class ChunkJobs:
     def check_version(self) -> None:
         """Have the next `save` read everything again if someone else wrote the counts."""
         if chunks.get(self.origin_id, self.number).version != self.saved.version:
-            self.has_conflict = True
+            self.is_outdated = True
 
     def save(
         self, run: ExecutionRun, *, ends_pass: bool = False, planned: Iterable[JobRecord] = ()
@@ -78,8 +79,8 @@ class ChunkJobs:
         done.
         """
         while True:
-            if self.has_conflict:
-                self.has_conflict = False
+            if self.is_outdated:
+                self.is_outdated = False
                 self.saved = _saved_counts(self.origin_id, self.number, self.collection)
                 self.records = _records(self.origin_id, self.number)
             known = self.records | {job.address.position: job for job in planned}
@@ -90,7 +91,8 @@ class ChunkJobs:
             ]
             before = self.saved.progress(run.name)
             number = max(before.last_pass, run.number)  # a late worker is in an earlier pass
-            progress = RunProgress(number, min(retries, default=None)) if ends_pass else before
+            next_at = min(retries, default=None)
+            progress = RunProgress(number, next_at, self.outcomes) if ends_pass else before
             new = self.saved.with_progress(run.name, progress).with_counts_of(known.values())
             new = replace(
                 new,
@@ -103,7 +105,7 @@ class ChunkJobs:
             try:
                 self.saved = chunks.put(new)
             except StaleState:
-                self.has_conflict = True
+                self.is_outdated = True
             else:
                 return
 

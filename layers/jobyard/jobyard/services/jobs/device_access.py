@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from jobyard.jobtypes.http_client import HttpClient
 
-_KEPT_FOR = timedelta(minutes=5)  # credentials in memory: a campaign asks for the same ones often
+_CACHE_TTL = timedelta(minutes=5)  # credentials in memory: a campaign asks for the same ones often
 _UNKNOWN = frozenset(
     {"ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"}
 )
@@ -45,7 +45,7 @@ class DeviceAccess:
         """
         kept_at, found = self._kept.get(name, (None, None))
         now = self.now()
-        if kept_at is None or now - kept_at >= _KEPT_FOR:
+        if kept_at is None or now - kept_at >= _CACHE_TTL:
             found = self._read(name)
             self._kept[name] = now, found
         return found

@@ -39,8 +39,8 @@ _PAUSE_S = 0.5  # how long an idle worker waits for a free slot of its source
 
 
 @dataclass(frozen=True)
-class FinishedJob:
-    """A job that ended in this invocation, or whose attempt failed, for the log and metrics."""
+class AttemptOutcome:
+    """How an attempt of this invocation ended its job or failed, for the log and metrics."""
 
     address: JobAddress
     job_type: str
@@ -50,7 +50,7 @@ class FinishedJob:
     error: BaseException | None = None  # the unexpected error that a step raised
 
 
-def run_jobs(source: JobSource, worker: Worker) -> list[FinishedJob]:
+def run_jobs(source: JobSource, worker: Worker) -> list[AttemptOutcome]:
     """Run the due jobs of a source. Returns those that ended, or whose attempt failed."""
     runner = _Runner(source, worker)
     runner.run()
@@ -76,11 +76,11 @@ class _AttemptEnd:
 
 
 class _Runner:
-    """One worker's run over the jobs of a source."""
+    """One invocation of a worker: it runs the due jobs of a source."""
 
     def __init__(self, source: JobSource, worker: Worker) -> None:
         self.source, self.worker = source, worker
-        self.finished: list[FinishedJob] = []
+        self.finished: list[AttemptOutcome] = []
         self.todo = deque(source.due())
         self.active: dict[Future[_AttemptEnd | None], _ActiveJob] = {}
         self.ended: list[_AttemptEnd] = []
@@ -109,7 +109,7 @@ class _Runner:
         self.source.finish(self.todo)
 
     def _may_start(self) -> bool:
-        """Whether to start jobs now: when half of the places are free, so that one call writes
+        """Whether to start jobs now: when half of the slots are free, so that one call writes
         many starts.
         """
         if len(self.active) > CONCURRENT_JOBS // 2:
@@ -182,7 +182,13 @@ class _Runner:
         job, progress, job_type = active.job, active.progress, self.source.job_type
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
-        remaining = self.source.remaining_for(job, context.remaining)
+        # Less than the worker's time if the source wants the step to end earlier.
+        remaining_for_job = self.source.remaining_for(job, context.remaining)
+
+        def remaining() -> float:
+            since = progress.began or self.worker.now()
+            left = job_type.step_limit - (self.worker.now() - since).total_seconds()
+            return min(remaining_for_job(), left)
 
         def must_stop() -> bool:
             return self.source.must_stop(progress.record, progress.step)
@@ -191,7 +197,7 @@ class _Runner:
             context, remaining=remaining, progress=progress.report, must_stop=must_stop
         )
         attempt = AttemptInput(
-            job_type, step_input, context, self.source.wait_before, self.source.time_out
+            job_type, step_input, context, self.source.interruption_before, self.source.time_out
         )
         try:
             result = run_steps(attempt, progress, self.worker.now, self.writes)
@@ -235,7 +241,7 @@ class _Runner:
             elif end := future.result():
                 self.ended.append(end)
             else:
-                self.source.note_conflict()
+                self.source.note_stale_job()
         # While jobs keep ending, wait for a full call.
         waits_for_more = done and self.active and len(self.ended) < BATCH_LIMIT
         if self.ended and not waits_for_more:
@@ -255,7 +261,7 @@ class _Runner:
         last = job.attempts[-1] if job.attempts else None
         if has_ended or (last and last.failure_code not in NO_FAILURES):
             name, step = self.source.job_type.name, last.step if last else ""
-            finished = FinishedJob(
+            finished = AttemptOutcome(
                 job.address, name, job.state, job.failure_code, step=step, error=error
             )
             self.finished.append(finished)

@@ -1,6 +1,7 @@
-"""The source of a worker's jobs: what differs between jobs of a batch and of a schedule.
+"""The source of a worker's jobs: its producer, one class for each origin.
 
-The runner treats all sources alike. `services.origins` has a row for each origin.
+It hands due jobs to the runner and stores their changes. The runner treats all sources alike.
+`services.origins` has a row for each origin.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -62,7 +63,7 @@ class JobSource(Protocol):
         own, `CONCURRENT_JOBS`.
         """
 
-    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | Fail | None:
+    def interruption_before(self, job: JobRecord, step: str) -> Snooze | Continue | Fail | None:
         """Why the attempt ends before this step, or waits; None if the step may begin.
 
         The threads of steps call it too.
@@ -86,8 +87,8 @@ class JobSource(Protocol):
         first.
         """
 
-    def note_conflict(self) -> None:
-        """Note that someone else changed a job while one of its steps ran."""
+    def note_stale_job(self) -> None:
+        """Note that someone else changed a job while a step of it ran: the worker lost it."""
 
     def refresh(self) -> None:
         """Look for holds and cancels, and save the counts. The runner calls it now and then."""

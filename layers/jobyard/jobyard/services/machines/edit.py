@@ -1,4 +1,8 @@
-"""The edit machine: tasks for edit jobs, each of which leads to the next one, or to the end."""
+"""The edit machine: what it does for an edit job, task by task, until a person has to act.
+
+A task here is one state of the state machine (prepare, check, …), not a campaign's task for one
+target. Each returns the next one.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -50,11 +54,12 @@ class LostRaces(JobyardError):
 
 @dataclass(frozen=True)
 class EditStep:
-    """A task of the edit machine. Each task returns the whole next step.
+    """What the machine does next, and what it needs to know for it.
 
-    `number` tells the executions of a task apart. `revision`, `digest`, `merged` and `version` are
-    those of a `ReadyCommit`; `losses` counts the commits that came first. `error` is that of the
-    last task, as Step Functions reports it.
+    `number` is part of the cause of the task's moves, so that a task that is done again has another
+    one: ATTEMPT or ATTEMPT-CHECKS of the job, say (services/edits/tasks.py). `revision`, `digest`,
+    `merged` and `version` are those of a `ReadyCommit`; `losses` counts the commits that came
+    first. `error` is that of the last task, as Step Functions reports it.
     """
 
     task: EditTask
@@ -87,8 +92,8 @@ class EditStep:
         )
 
     @property
-    def run(self) -> str:
-        """The cause of the moves of the task."""
+    def cause_key(self) -> str:
+        """The key of the cause of the task's moves."""
         return f"{self.task}-{self.number}"
 
     def document(self) -> dict[str, Any]:
@@ -103,8 +108,8 @@ class EditStep:
 
 
 def run_prepare(step: EditStep, context: EditContext, remaining: Callable[[], float]) -> EditStep:
-    """Prepare the package of a job or child. In batch mode, have it edited too. Or read the file
-    that was uploaded to it.
+    """Run the task `prepare`, `batch` or `read`: write the package of a job or child; in batch mode
+    have a function or a URL edit it too; or read the file that was uploaded to it.
     """
     if step.task is EditTask.READ:
         return _after_reading(step, read_file(step.job_id, context))
@@ -165,7 +170,9 @@ def run_check(step: EditStep, context: EditContext) -> EditStep:
 
 
 def run_commit(step: EditStep, context: EditContext) -> EditStep:
-    """Commit what was checked, publish what is committed, or clean up what is published."""
+    """Run the task `commit`, `publish` or `clean_up`: commit what was checked, publish what is
+    committed, or remove the files of an attempt.
+    """
     match step.task:
         case EditTask.COMMIT:
             ready = ReadyCommit(step.job_id, step.revision, step.digest, step.merged, step.version)
@@ -174,7 +181,8 @@ def run_commit(step: EditStep, context: EditContext) -> EditStep:
         case EditTask.PUBLISH:
             publish(step.job_id, context)
         case _:
-            clean_up(step.job_id, int(step.number.partition("-")[0]), context)
+            attempt = int(step.number.partition("-")[0])
+            clean_up(step.job_id, attempt, context)
             return step.then(EditTask.END)
     return step.then(_after(edits.get(step.job_id)))
 
@@ -187,8 +195,8 @@ def _after(job: EditJob) -> EditTask:
 
 
 def run_give_up(step: EditStep, execution: str, context: EditContext) -> EditStep:
-    """Take a job back from an execution whose task failed. People see no more than its name: the
-    error may name parts of the deployment.
+    """Take a job back after a task failed (Step Functions caught its error). People see no more
+    than the task's name: the error may name parts of the deployment.
     """
     if isinstance(step.error, Mapping) and step.error.get("Error") == LostRaces.__name__:
         problem = f"{MAX_LOST_RACES} other commits came first: upload it again"
@@ -196,6 +204,6 @@ def run_give_up(step: EditStep, execution: str, context: EditContext) -> EditSte
         problem = f"the machine failed to {step.task.replace('_', ' ')}: see execution {execution}"
     try:
         give_up(step.job_id, problem, context)
-    except StaleState:
+    except StaleState:  # somebody changed the job meanwhile: once more, from its new state
         give_up(step.job_id, problem, context)
     return step.then(EditTask.END)

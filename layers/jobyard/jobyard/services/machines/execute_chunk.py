@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobyard.domain.ids import origin_of
-from jobyard.services.jobs.runner import FinishedJob
+from jobyard.services.jobs.runner import AttemptOutcome
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.meter import USAGE_SHARDS, Meter
@@ -16,7 +16,7 @@ CHUNK_TRANSITIONS = 2  # the child's start, and its task
 class ChunkRun:
     """The jobs that ended in a pass. `metering_error` is why the usage was not recorded, or ""."""
 
-    finished: list[FinishedJob]
+    finished: list[AttemptOutcome]
     metering_error: str = ""
 
 

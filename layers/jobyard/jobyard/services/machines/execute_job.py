@@ -3,32 +3,29 @@
 from dataclasses import dataclass, replace
 
 from jobyard.domain.errors import NotFound
-from jobyard.services.jobs.runner import FinishedJob, run_jobs
+from jobyard.services.jobs.runner import AttemptOutcome, run_jobs
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
 from jobyard.services.origins import ORIGINS
 from jobyard.services.runs import NextStep
 
-# Imported with the function, not with its first job.
-_SOURCES = {origin: services.job_source for origin, services in ORIGINS.items()}
-
 
 @dataclass(frozen=True)
 class JobRun:
-    """The next step of an execution that ran one job, and the job if it ended.
+    """The next step of an execution that ran one job, and its attempt, if it finished one.
 
     `metering_error` is why the usage could not be recorded; "" if it was.
     """
 
     next_step: NextStep
-    finished: list[FinishedJob]
+    finished: list[AttemptOutcome]
     metering_error: str = ""
 
     @property
     def transitions(self) -> int:
-        """State transitions up to the next task of the job machine: ExecuteJob, its Choice, and a
-        Wait before another run.
+        """State transitions up to the machine's next Task state: ExecuteJob, its Choice, and a Wait
+        before another attempt.
         """
         return 2 + (self.next_step.next == "next_pass")
 
@@ -55,7 +52,7 @@ def run_job(request: ExecutionInput, worker: Worker) -> JobRun:
     if address is None:
         raise ValueError(f"an execution of {request.origin_id} names no job")
     try:
-        source = _SOURCES[address.origin](address, run, worker)
+        source = ORIGINS[address.origin].job_source(address, run, worker)
     except NotFound:
         return JobRun(NextStep(request.origin_id, "settle", run=run, address=address), [])
     finished = run_jobs(source, worker)

@@ -1,4 +1,4 @@
-"""The Settle state: decide what follows a pass, a single job, or a failed task."""
+"""The Settle state: decide what follows a pass, a job, or an error that the machine caught."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.ids import origin_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches.intake import find_batch
-from jobyard.services.batches.open import record_unopened, unopened_message
+from jobyard.services.batches.open_attempts import record_unopened, unopened_message
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext, give_up
 from jobyard.services.machines.inputs import ExecutionInput
@@ -15,23 +15,18 @@ from jobyard.services.meter import Meter
 from jobyard.services.origins import CHUNKED, ORIGINS
 from jobyard.services.runs import ExecutionRun, NextStep, Waits
 
-# Imported with the function, not with its first job.
-_JOBS = {
-    origin: (services.give_up_job, services.settle_job) for origin, services in ORIGINS.items()
-}
-
 
 @dataclass(frozen=True)
 class Settled:
-    """An execution's next step, and what a failed task means for its job or manifest.
+    """An execution's next step, and what a caught error means for its job or manifest.
 
-    `given_up` is the job that failed because its execution could not end it. `is_unopened`: a
-    manifest could not be opened. `metering_error` is why the usage could not be recorded, or "".
+    `given_up` is the job that failed because its execution could not end it. `has_open_failed`: the
+    error was one of the Open state. `metering_error` is why the usage could not be recorded, or "".
     """
 
     next_step: NextStep
     given_up: JobAddress | None = None
-    is_unopened: bool = False
+    has_open_failed: bool = False
     metering_error: str = ""
 
 
@@ -53,20 +48,22 @@ def run_settle(
 def _settle(request: ExecutionInput, request_id: str, context: SettleContext) -> Settled:
     message = unopened_message(request_id)
     if request.manifest is not None:
-        return Settled(_settle_unopened(request.manifest, context, message), is_unopened=True)
+        return Settled(
+            _settle_failed_open(request.manifest, context, message), has_open_failed=True
+        )
     if request.address is not None:
         return _settle_job(request.address, request, context)
     if request.command == "open":
         step = give_up(request.origin_id, request.run, context, message)
-        return Settled(step, is_unopened=True)
+        return Settled(step, has_open_failed=True)
     settle = CHUNKED[origin_of(request.origin_id)].settle
     waits = Waits(request.pass_began, request.waits)
     return Settled(settle(request.origin_id, request.run, context, waits))
 
 
-def _settle_unopened(source: ManifestSource, context: SettleContext, message: str) -> NextStep:
-    """Report a manifest that could not be read. If no batch was started for it, record that
-    instead: a later scheduler tick starts another execution.
+def _settle_failed_open(source: ManifestSource, context: SettleContext, message: str) -> NextStep:
+    """End the batch of a manifest that could not be opened. If it has not been started, only record
+    the attempt: a later scheduler tick starts another execution.
     """
     batch = find_batch(source, context.s3, context.now())
     if batch is None or batch.state is BatchState.PENDING:
@@ -78,7 +75,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
 
 def _settle_job(address: JobAddress, request: ExecutionInput, context: SettleContext) -> Settled:
     """Fail the job if its execution could not end it; then settle its origin."""
-    give_up_job, settle_job = _JOBS[address.origin]
+    origin = ORIGINS[address.origin]
     has_failed = request.error is not None
-    given_up = has_failed and give_up_job(address, request.run, context.now())
-    return Settled(settle_job(address, request.run, context), address if given_up else None)
+    given_up = has_failed and origin.give_up_job(address, request.run, context.now())
+    return Settled(origin.settle_job(address, request.run, context), address if given_up else None)

@@ -14,6 +14,7 @@ from jobyard.domain.plurals import plural
 from jobyard.services.access import authorize, roles_on, visible_batch
 from jobyard.services.batches.held import held_by, hold_on
 from jobyard.services.context import Actor, QueryContext
+from jobyard.services.queries.searched import Searched
 from jobyard.services.queries.tallies import has_stored_tally, tally_of_batch, tally_readers
 from jobyard.store import batches
 from jobyard.store.batches import BatchPage
@@ -183,10 +184,14 @@ def _open_jobs(counts: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True)
 class BatchList:
-    """A page of batches, newest first, and where the next page begins; None after the last."""
+    """A page of batches, newest first, and where the next page begins; None after the last.
+    `searched` is how far a page was searched that has fewer than it may; None if that is to the
+    end, or if only the counts of more batches would be too much to read.
+    """
 
     items: tuple[BatchView, ...]
     after: Mapping[str, str] | None
+    searched: Searched | None = None
 
 
 def list_batches(
@@ -223,17 +228,19 @@ def list_batches(
     else:
         return _by_month(context, after, limit)
     found: list[Batch] = []
-    before, scanned = "", 0
+    before, scanned, last = "", 0, None
     for page in pages:
         found += filter(is_shown, page.items)
         before = page.after
         scanned += len(page.items)
+        last = page.items[-1].submitted_at if page.items else last
         if len(found) >= limit or scanned >= MAX_SCANNED_BATCHES:
             break
     views = batch_views(found[:limit], context)
     if len(found) > len(views):
         before = batches.page_key(views[-1].batch)
-    return BatchList(views, {"before": before} if before else None)
+    searched = Searched(scanned, last) if before and len(found) == len(views) < limit else None
+    return BatchList(views, {"before": before} if before else None, searched)
 
 
 def _pages(
@@ -253,20 +260,23 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
     before = after.get("before", "")
     first = batches.first_month()
     found: list[Batch] = []
-    scanned = 0
+    scanned, read, last = 0, 0, None
     while first and month >= first and len(found) < limit and scanned < MAX_SCANNED_BATCHES:
         page = batches.of_month(month, limit=limit - len(found), before=before)
         scanned += len(page.items) + 1
         found += [each for each in page.items if not each.has_expired(context.now)]
+        read += len(page.items)
+        last = page.items[-1].submitted_at if page.items else last
         before = page.after
         month = month if before else month_before(month)
     has_more = bool(first) and month >= first
     following = {"month": month, "before": before} if has_more else None
     views = batch_views(found, context)
     if len(found) > len(views):
-        last = batches.page_key(views[-1].batch)
-        following = {"month": last[:7], "before": last}
-    return BatchList(views, following)
+        key = batches.page_key(views[-1].batch)
+        following = {"month": key[:7], "before": key}
+    is_short = following and len(found) == len(views) < limit
+    return BatchList(views, following, Searched(read, last) if is_short else None)
 
 
 def batch_views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:

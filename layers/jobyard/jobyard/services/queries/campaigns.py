@@ -37,6 +37,7 @@ from jobyard.services.campaigns.job_origin import (
     why_task_waits,
 )
 from jobyard.services.context import QueryContext
+from jobyard.services.queries.searched import Searched
 from jobyard.store import campaigns, chunks, holds, jobs
 
 UNKNOWN_LABEL = "Unknown"  # no state, but what is shown if none is known
@@ -58,7 +59,7 @@ CAMPAIGN_STATES = (
 )
 _NOT_PAUSED = "nobody has paused it"
 _CHUNKS_READ = 20  # for one page of tasks in a state
-_MOST_READ = 500  # campaigns, for one page of those in a state
+_MAX_READ = 500  # campaigns, for one page of those in a state
 
 
 @dataclass(frozen=True)
@@ -224,12 +225,14 @@ def with_changes(
 @dataclass(frozen=True)
 class CampaignViewPage:
     """A page of campaigns, newest first, and the cursor of the next one; None after the last.
-    `unknown` are those on the page that cannot be read.
+    `unknown` are those on the page that cannot be read. `searched` is how far a page that is not
+    full was searched; None if that is to the end.
     """
 
     items: tuple[CampaignView, ...]
     after: str | None
     unknown: tuple[campaigns.UnknownCampaign, ...] = ()
+    searched: Searched | None = None
 
 
 def list_campaigns(
@@ -246,7 +249,8 @@ def list_campaigns(
     items: list[CampaignView] = []
     unknown: list[campaigns.UnknownCampaign] = []
     label = label_of(state) if state else ""
-    left = _MOST_READ if state else limit
+    left = most = _MAX_READ if state else limit
+    last: datetime | None = None
     while True:
         size = min(limit - len(items) - len(unknown), left)
         page = campaigns.newest(size, after, system=system)
@@ -254,8 +258,11 @@ def list_campaigns(
         items += _with_holds([each for each in views if label in {"", each.label}], context)
         unknown += page.unknown if label in {"", UNKNOWN_LABEL} else ()
         after, left = page.after, left - size
-        if not after or not left or len(items) + len(unknown) == limit:
-            return CampaignViewPage(tuple(items), after or None, tuple(unknown))
+        last = page.items[-1].created_at if page.items else last
+        is_full = len(items) + len(unknown) == limit
+        if not after or not left or is_full:
+            searched = Searched(most, last) if after and not is_full else None
+            return CampaignViewPage(tuple(items), after or None, tuple(unknown), searched)
 
 
 def _with_holds(views: Iterable[CampaignView], context: QueryContext) -> Iterator[CampaignView]:
@@ -297,11 +304,13 @@ class TaskView:
 @dataclass(frozen=True)
 class TaskPage:
     """A page of tasks in the order of the targets, and the (chunk, position) where the next page
-    begins; None after the last.
+    begins; None after the last. `searched` is how far a page that is not full was searched; None if
+    that is to the end.
     """
 
     items: tuple[TaskView, ...]
     after: tuple[int, int] | None
+    searched: Searched | None = None
 
 
 def list_tasks(
@@ -328,8 +337,11 @@ def list_tasks(
                 return TaskPage(_with_turns(found, items, now), after)
             if not state or view.state == state:
                 items.append(view)
-    following = (last, 0) if last < found.chunk_count else None
-    return TaskPage(_with_turns(found, items, now), following)
+    if last == found.chunk_count:
+        return TaskPage(_with_turns(found, items, now), None)
+    last_read = last * found.chunk_size
+    count = last_read - after[0] * found.chunk_size - after[1]
+    return TaskPage(_with_turns(found, items, now), (last, 0), Searched(count, last_read))
 
 
 def _with_turns(

@@ -6,6 +6,7 @@ from jobyard.domain.collection import Collection
 from jobyard.domain.hold import EVERYTHING, Hold, active_hold
 from jobyard.services.access import may_edit, may_see, may_submit, visible_collection
 from jobyard.services.context import QueryContext
+from jobyard.services.queries.searched import Searched
 from jobyard.store import collections, holds
 
 _READ_AT_ONCE = 100
@@ -33,24 +34,34 @@ def collection(name: str, context: QueryContext) -> CollectionView:
     return collection_views([visible_collection(name, context.actor)], context)[0]
 
 
-def list_collections(
-    context: QueryContext, *, after: str, limit: int
-) -> tuple[list[CollectionView], str | None]:
-    """Up to `limit` collections that the actor may see, by name, and the name after which the next
-    page begins; None after the last page. A page may be short although another follows.
+@dataclass(frozen=True)
+class CollectionList:
+    """A page of collections by name, and the name after which the next page begins; None after the
+    last. `searched` is how far a page that is not full was searched; None if that is to the end.
+    """
+
+    items: tuple[CollectionView, ...]
+    after: str | None
+    searched: Searched | None = None
+
+
+def list_collections(context: QueryContext, *, after: str, limit: int) -> CollectionList:
+    """Up to `limit` collections that the actor may see. A page may be short although another
+    follows.
     """
     found: list[Collection] = []
     for _ in range(_MAX_READ // _READ_AT_ONCE):
         page = collections.by_name(after=after, limit=_READ_AT_ONCE)
         for each in page:
             if len(found) == limit:
-                return collection_views(found, context), after
+                return CollectionList(tuple(collection_views(found, context)), after)
             after = each.name
             if may_see(each, context.actor):
                 found.append(each)
         if len(page) < _READ_AT_ONCE:
-            return collection_views(found, context), None
-    return collection_views(found, context), after
+            return CollectionList(tuple(collection_views(found, context)), None)
+    views = tuple(collection_views(found, context))
+    return CollectionList(views, after, Searched(_MAX_READ, after))
 
 
 def collection_views(found: list[Collection], context: QueryContext) -> list[CollectionView]:

@@ -12,8 +12,7 @@ from jobyard.domain.datasets.commit import Commit, CommittedChange
 from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.export import ExportResult, ExportState
 from jobyard.domain.datasets.extent import Extent
-from jobyard.domain.datasets.feature import Feature
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
+from jobyard.domain.datasets.feature import MAX_ID_LETTERS, Feature
 from jobyard.domain.datasets.load import LoadResult, LoadState
 from jobyard.domain.errors import BadRequest, NotFound
 from jobyard.domain.ids import is_export_id, is_load_id
@@ -186,13 +185,18 @@ def features_in(
 
 
 def feature(
-    name: str, feature_id: str, context: QueryContext, *, revision: int | None = None
+    name: str,
+    feature_id: str,
+    context: QueryContext,
+    *,
+    revision: int | None = None,
+    max_bytes: int | None = None,
 ) -> Feature:
     """A feature at a revision, or at the head.
 
     Raises:
         Forbidden: as for `dataset`. NotFound: there is no such dataset or feature then.
-        BadRequest: the dataset has no such revision, or the feature is larger than a response.
+        BadRequest: the dataset has no such revision, or the feature is larger than `max_bytes`.
     """
     found = dataset(name, context)
     _check_id(feature_id)
@@ -201,7 +205,7 @@ def feature(
     if feature_id not in features:
         message = f"there is no feature {feature_id!r:.140} in {name} at revision {revision}"
         raise NotFound(message)
-    if len(line_of_feature(features[feature_id])) > RESPONSE_BYTES:
+    if max_bytes is not None and len(line_of_feature(features[feature_id])) > max_bytes:
         raise BadRequest(f"feature {feature_id!r:.140} is larger than a response: export it")
     return features[feature_id]
 
@@ -210,10 +214,10 @@ def history(
     name: str, feature_id: str, context: QueryContext, *, before: int | None = None, limit: int
 ) -> tuple[list[CommittedChange], int]:
     """What commits did to a feature, the last one first, and the revision before which the next
-    page begins, 0 after the last. A page has as many changes as a response takes.
+    page begins, 0 after the last. A page has as many changes as a response takes, and one at least.
 
     Raises:
-        Forbidden, NotFound: as for `dataset`. BadRequest: one change is larger than a response.
+        Forbidden, NotFound: as for `dataset`.
     """
     found = dataset(name, context)
     _check_id(feature_id)
@@ -224,10 +228,7 @@ def history(
         found, feature_id, _context(context), until=until, limit=limit + 1
     ):
         size += change.size
-        if len(page) == limit or size > RESPONSE_BYTES:
-            if not page:
-                message = f"a change of feature {feature_id!r:.140} is larger than a response"
-                raise BadRequest(f"{message}: export the changes since {change.revision - 1}")
+        if page and (len(page) == limit or size > RESPONSE_BYTES):
             return page, page[-1].revision
         page.append(change)
     return page, 0

@@ -1,17 +1,17 @@
 """What an edit job is about, beyond its record: changes, conflicts, failures, late uploads."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.datasets.base_format import line_of_feature
 from jobyard.domain.datasets.changes import FeatureChange, change_of
 from jobyard.domain.datasets.commit import Commit, CommittedChange
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.datasets.extent import Box, Boxes, Extent, do_boxes_meet
+from jobyard.domain.datasets.extent import Box, Boxes, Extent, do_boxes_intersect
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson_checks import FeatureFinding
 from jobyard.domain.datasets.validation_report import ValidationReport, report_from
@@ -23,10 +23,12 @@ from jobyard.domain.edits.upload import read_upload
 from jobyard.domain.edits.upload_report import UploadReport, upload_report_from
 from jobyard.domain.edits.work import ChangeSet
 from jobyard.domain.errors import BadRequest, NotFound
+from jobyard.domain.text import clean
+from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.readers import RevisionReader, changes_of
-from jobyard.services.edits.access import id_of, visible_or_had_job
+from jobyard.services.edits.access import id_of, visible_edit, visible_or_had_job
 from jobyard.services.edits.work_files import change_lines_of, read_json, report_key
 from jobyard.services.edits.workspaces import conflicts_of
 from jobyard.store import commits, datasets, edits
@@ -36,8 +38,10 @@ MAX_DRAWN = 4_000  # features of a view
 MAX_FORECAST_COMMITS = 100
 MAX_FORECAST_JOBS = 100
 MAX_RESCUED = 100
+LINK_EXPIRES_S = 900
 MAX_DIFF_BYTES = 8 * 1024 * 1024  # of a rescued upload that is compared
 _MAX_CHANGES = 2_000  # that are compared
+_MAX_LOOKED_UP = 1_000  # features that other edit jobs list
 # The work is with people, or waits for them: others may change the same features meanwhile.
 _OUT = frozenset(
     {
@@ -224,11 +228,11 @@ def forecast(job: EditJob, context: QueryContext) -> Forecast | None:
     ]
     changed: dict[str, None] = {}
     for commit in made[:MAX_FORECAST_COMMITS]:
-        if _may_meet(commit, job.extent):
+        if _may_intersect(commit, job.extent):
             for change in changes_of(commit, _files(context)):
                 if _is_in(change, job.extent):
                     changed[change.feature_id] = None
-    others, has_all = _overlapping(job)
+    others, has_all = _overlapping(job, dataset, context)
     return Forecast(
         job.base_revision,
         dataset.revision,
@@ -238,34 +242,49 @@ def forecast(job: EditJob, context: QueryContext) -> Forecast | None:
     )
 
 
-def _may_meet(commit: Commit, extent: Extent) -> bool:
-    return bool(extent.feature_ids) or do_boxes_meet(commit.boxes, extent.area)
+def _may_intersect(commit: Commit, extent: Extent) -> bool:
+    return bool(extent.feature_ids) or do_boxes_intersect(commit.boxes, extent.area)
 
 
 def _is_in(change: CommittedChange, extent: Extent) -> bool:
-    return any(each is not None and extent.has(each) for each in (change.before, change.after))
+    return any(each is not None and extent.includes(each) for each in (change.before, change.after))
 
 
-def _overlapping(job: EditJob) -> tuple[tuple[EditJob, ...], bool]:
-    """Other open edit jobs whose extents meet that of a job, and whether all were looked at."""
+def _overlapping(
+    job: EditJob, dataset: Dataset, context: QueryContext
+) -> tuple[tuple[EditJob, ...], bool]:
+    """Other open edit jobs whose extents intersect that of a job, and whether all were read."""
     keys = edits.of_dataset(job.dataset, edits.OPEN, after="", limit=MAX_FORECAST_JOBS + 1)
-    found = tuple(
+    others = [
         each
         for each in edits.read([key.job_id for key in keys[:MAX_FORECAST_JOBS]])
         if isinstance(each, EditJob)
         and each.edit_id != job.edit_id
         and each.is_open
         and each.state is not EditState.PROPOSED
-        and _do_meet(each.extent, job.extent)
-    )
-    return found, len(keys) <= MAX_FORECAST_JOBS
+    ]
+    # If one job lists features and the other has an area, the places of the features count.
+    lists = bool(job.extent.feature_ids)
+    unlike = [each.extent for each in others if bool(each.extent.feature_ids) is not lists]
+    of_others = dict.fromkeys(chain.from_iterable(each.feature_ids for each in unlike))
+    listed = (job.extent.feature_ids if unlike else ()) if lists else tuple(of_others)
+    known = listed[:_MAX_LOOKED_UP]
+    reader = RevisionReader(dataset, dataset.revision, _files(context))
+    places = reader.features_at(known) if known else {}
+    found = tuple(each for each in others if _do_intersect(each.extent, job.extent, places))
+    return found, len(keys) <= MAX_FORECAST_JOBS and known == listed
 
 
-def _do_meet(extent: Extent, other: Extent) -> bool:
-    """Whether two extents have something in common; areas are compared by their boxes."""
+def _do_intersect(extent: Extent, other: Extent, places: Mapping[str, Feature]) -> bool:
+    """Whether two extents have something in common; areas are compared by their boxes. `places`
+    are the features that one lists if the other one is an area.
+    """
     if extent.feature_ids and other.feature_ids:
         return not set(extent.feature_ids).isdisjoint(other.feature_ids)
-    return do_boxes_meet(extent.area, other.area)
+    if not extent.feature_ids and not other.feature_ids:
+        return do_boxes_intersect(extent.area, other.area)
+    listed, area = (extent, other) if extent.feature_ids else (other, extent)
+    return any(area.includes(places[each]) for each in listed.feature_ids if each in places)
 
 
 @dataclass(frozen=True)
@@ -419,14 +438,43 @@ def rescued_link(job_id: str, name: str, context: QueryContext) -> str:
         NotFound: there is none.
     """
     upload = _rescued_upload(visible_or_had_job(job_id, context.actor), name, context)
+    return _link(context.settings.intake_bucket, upload.key, upload.filename, context)
+
+
+@dataclass(frozen=True)
+class AttachmentLink:
+    """Where to download an attachment, for `LINK_EXPIRES_S`, and what its custodian called it."""
+
+    url: str
+    filename: str
+
+
+def attachment_link(edit_id: str, index: int, context: QueryContext) -> AttachmentLink:
+    """A link to download the file that a custodian sent.
+
+    Raises:
+        Forbidden, Gone. NotFound: there is no such job or attachment, or it has no file.
+    """
+    authorize(context.actor, "attachment", "download")
+    job = visible_edit(edit_id, context.actor)
+    found = next((each for each in job.attachments if each.index == index and each.key), None)
+    if found is None:
+        raise NotFound(f"{edit_id} has no file of an attachment {index}")
+    url = _link(context.settings.work_bucket, found.key, found.filename, context)
+    return AttachmentLink(url, found.filename)
+
+
+def _link(bucket: str, key: str, name: str, context: QueryContext) -> str:
+    """A link to a file that somebody sent: browsers download it, and never show it."""
+    filename = clean(name).replace("\\", "_").replace('"', "_")
     url: str = context.s3.generate_presigned_url(
         "get_object",
         Params={
-            "Bucket": context.settings.intake_bucket,
-            "Key": upload.key,
+            "Bucket": bucket,
+            "Key": key,
             "ResponseContentType": "application/octet-stream",
-            "ResponseContentDisposition": "attachment",
+            "ResponseContentDisposition": f'attachment; filename="{filename}"',
         },
-        ExpiresIn=900,
+        ExpiresIn=LINK_EXPIRES_S,
     )
     return url

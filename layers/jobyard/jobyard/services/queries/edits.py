@@ -30,7 +30,9 @@ from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.edits.access import id_of, may_see, memberships, visible_edit, visible_job
 from jobyard.services.edits.settings import find_settings, settings_for
 from jobyard.services.edits.work_files import log_key, read_json
+from jobyard.services.queries.searched import Searched
 from jobyard.store import datasets, edits, teams, worklist_marks
+from jobyard.store.due_work import due_edits
 from jobyard.store.edits import EditKey, Job
 
 MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
@@ -38,7 +40,7 @@ STUCK = "stuck"  # a list for administrators
 MAX_STUCK = 100  # jobs of it
 _READ_TOGETHER = 100  # edit jobs
 _INDEX_LAG = timedelta(seconds=15)
-_MOST_READ = 500  # edit jobs, for one page of a list with a filter
+_MAX_READ = 500  # edit jobs, for one page of a list with a filter
 MAX_TEAMS_OFFERED = 200  # to choose a worklist from
 MAX_DATASETS_OFFERED = 100
 _OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of the worker alone
@@ -92,7 +94,7 @@ def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) ->
     roles = context.actor.roles
     settings = find_settings(job)
     refused = _refusals(job, context) | _refusals_while_reading(job)
-    refused |= _refusals_of_type(job, settings)
+    refused |= job.refused_events if isinstance(job, ChildJob) else _refusals_of_type(job, settings)
     return EditJobView(
         job,
         tuple(each for each in lifecycle.actions(job.state, roles) if each not in refused),
@@ -113,9 +115,9 @@ def _refusals_while_reading(job: Job) -> dict[str, str]:
     return dict.fromkeys(events, "the file that was uploaded is being read")
 
 
-def _refusals_of_type(job: Job, settings: EditSettings | None) -> dict[str, str]:
+def _refusals_of_type(job: EditJob, settings: EditSettings | None) -> dict[str, str]:
     """Why the type of an edit job does not allow what its state does: it is for looking, or not."""
-    if not isinstance(job, EditJob) or settings is None:
+    if settings is None:
         return {}
     if settings.read_only:
         return {"upload": "its type has no upload: finish it"}
@@ -141,10 +143,13 @@ def _refusals(job: Job, context: QueryContext) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class EditJobPage:
-    """Jobs of a list. `after` is the cursor of the next page, "" if this is the last."""
+    """Jobs of a list. `after` is the cursor of the next page, "" if this is the last. `searched` is
+    how far a page that is not full was searched; None if that is to the end.
+    """
 
     items: tuple[EditJobView, ...]
     after: str
+    searched: Searched | None = None
 
 
 @dataclass(frozen=True)
@@ -195,25 +200,30 @@ def list_edits(context: QueryContext, wanted: EditFilter, *, after: str, limit: 
         raise BadRequest("list: open, ended, archived or stuck")
     size = _READ_TOGETHER if wanted.is_selective else limit
     found: list[EditJobView] = []
-    for _ in range(_MOST_READ // _READ_TOGETHER):
+    read, last = 0, None
+    for _ in range(_MAX_READ // _READ_TOGETHER):
         keys = _keys(wanted, context, after, size + 1)
         jobs = {id_of(each): each for each in edits.read([key.job_id for key in keys[:size]])}
         for number, key in enumerate(keys[:size], start=1):
             after, job = key.position, jobs.get(key.job_id)
+            last = job.created_at if job else last
             if isinstance(job, EditJob) and wanted.has(job):
                 found.append(_summary(job, context))
             if len(found) == limit:
                 return EditJobPage(tuple(found), after if number < len(keys) else "")
         if len(keys) <= size:
             return EditJobPage(tuple(found), "")
+        read += size
         if not wanted.is_selective:
             break
-    return EditJobPage(tuple(found), after)
+    return EditJobPage(tuple(found), after, Searched(read, last))
 
 
 def _keys(wanted: EditFilter, context: QueryContext, after: str, limit: int) -> list[EditKey]:
     if wanted.is_own:
         return edits.of_planner(context.actor.sub, after=after, limit=limit)
+    if not wanted.listing:
+        return []
     if wanted.dataset:
         return edits.of_dataset(wanted.dataset, wanted.listing, after=after, limit=limit)
     return edits.of_all(wanted.listing, after=after, limit=limit)
@@ -517,5 +527,5 @@ def _stuck(context: QueryContext) -> list[EditJobView]:
         Forbidden: the actor is no admin.
     """
     authorize(context.actor, "edit", "view_log")
-    ids = [each.job_id for each in islice(edits.due(context.now - STUCK_AFTER), MAX_STUCK)]
+    ids = [each.job_id for each in islice(due_edits(context.now - STUCK_AFTER), MAX_STUCK)]
     return [_summary(each, context) for each in edits.read(ids)]

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.errors import Gone, NotFound
+from jobyard.domain.errors import Gone, InvalidCampaign, NotFound
 from jobyard.domain.hold import Hold, active_hold, check_scope
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
-from jobyard.store import batches, chunks, holds
+from jobyard.store import batches, campaigns, chunks, holds
 
+NAMED = 20  # campaigns, whose records are read for that
+_CAMPAIGN = "campaign:"
 COUNTED = 50  # held batches, the oldest, and chunks with held jobs
 
 
@@ -44,6 +46,16 @@ def hold(scope: str, context: QueryContext) -> Hold:
     return found
 
 
+def held_campaigns(found: Sequence[Hold]) -> dict[str, str]:
+    """The names of the campaigns that are on hold, of the first `NAMED`, by the hold's scope."""
+    names = {}
+    of_campaigns = (hold.scope for hold in found if hold.scope.startswith(_CAMPAIGN))
+    for scope in islice(of_campaigns, NAMED):
+        with suppress(NotFound, Gone, InvalidCampaign):
+            names[scope] = campaigns.get(scope.removeprefix(_CAMPAIGN)).name
+    return names
+
+
 @dataclass(frozen=True)
 class HeldWork:
     """What a hold holds now: batches that it keeps from starting, and jobs of other batches.
@@ -61,7 +73,7 @@ def held_work(found: Sequence[Hold], context: QueryContext) -> dict[str, HeldWor
 
     A hold on a campaign is left out: it holds all of its tasks.
     """
-    counted = [hold for hold in found if not hold.scope.startswith("campaign:")]
+    counted = [hold for hold in found if not hold.scope.startswith(_CAMPAIGN)]
     if not counted:
         return {}
     limit = COUNTED + 1

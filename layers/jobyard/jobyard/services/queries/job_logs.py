@@ -90,12 +90,17 @@ def attempt_log(job_id: str, number: int | None, logs: Any, context: QueryContex
         Forbidden: the actor may see the job, but not its log.
     """
     origin = job_origin(job_id, context.actor, context.now)
-    authorize(context.actor, origin.address.kind, "view_log")
-    found = _numbered(jobs.find(origin.address), job_id, number)
+    return log_of(jobs.find(origin.address) or origin.unwritten_job, number, logs, context)
+
+
+def log_of(job: JobRecord, number: int | None, logs: Any, context: QueryContext) -> AttemptLog:
+    """The same for a job that was read already, and that the actor may see."""
+    authorize(context.actor, job.address.kind, "view_log")
+    found = _numbered(job, number)
     if not found.attempt.request_id:
         return replace(found, missing="the request id of its worker was not recorded")
     try:
-        return _read(found, _groups(origin.address, context.settings), logs, context)
+        return _read(found, _groups(job.address, context.settings), logs, context)
     except logs.exceptions.ClientError as error:
         refusal = _REFUSALS.get(error.response["Error"]["Code"])
         if refusal is None:
@@ -103,9 +108,9 @@ def attempt_log(job_id: str, number: int | None, logs: Any, context: QueryContex
         return replace(found, missing=refusal)
 
 
-def _numbered(job: JobRecord | None, job_id: str, number: int | None) -> AttemptLog:
+def _numbered(job: JobRecord, number: int | None) -> AttemptLog:
     """The attempt with a number, without its lines; the latest one if `number` is None."""
-    numbered = job.numbered_attempts if job else ()
+    job_id, numbered = job.address.job_id, job.numbered_attempts
     if not numbered:
         raise NotFound(f"job {job_id} has not been attempted")
     wanted = numbered[-1][0] if number is None else number

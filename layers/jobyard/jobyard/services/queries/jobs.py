@@ -30,6 +30,7 @@ from jobyard.services.context import QueryContext
 from jobyard.services.jobs.origin import JobOrigin, is_open, why_closed
 from jobyard.services.origins import job_origin
 from jobyard.services.queries.chunk_search import ChunkSearch, search_chunks
+from jobyard.services.queries.searched import Searched
 from jobyard.store import jobs
 
 MAX_CHUNKS_SEARCHED = 30  # that a page reads for a step, a name, or a job before or after another
@@ -44,7 +45,7 @@ class JobView:
     () in a list.
     `row` is its row in the manifest or its target; {} for a schedule's job, which has an
     `occurrence` instead.
-    `origin_title` is what people call its batch, schedule or campaign.
+    `origin_title` is what people call its batch, schedule or campaign, `job_type` names its type.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
     records. A list does not read them for open jobs. `step` is the first unfinished step.
     `advice` says what a person can do at the device that is stuck in the step; "" if none is.
@@ -61,6 +62,7 @@ class JobView:
     actions: tuple[str, ...]
     all_steps: tuple[str, ...]
     origin_title: str
+    job_type: str
     occurrence: Occurrence | None = None
     records: Mapping[str, int | None] | None = None
     unavailable: tuple[UnavailableEvent, ...] = ()
@@ -105,6 +107,7 @@ def _job_view(
         actions=tuple(e for e in job.actions(context.actor.roles) if is_open(origin, e)),
         all_steps=tuple(name for name, _ in job_type.steps),
         origin_title=origin.title,
+        job_type=job_type.name,
         occurrence=origin.occurrence,
         records=job.data.get("records"),
         kept_until=origin.kept_until,
@@ -134,11 +137,13 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
 @dataclass(frozen=True)
 class JobList:
     """A page of jobs in manifest order, and the (chunk, position) where the next page begins; None
-    after the last.
+    after the last. `searched` is how far a page that is not full was searched; None if that is to
+    the end.
     """
 
     items: tuple[JobView, ...]
     after: tuple[int, int] | None
+    searched: Searched | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +216,9 @@ def list_jobs(
                 return JobList(tuple(shown), (number, first))
             last = first + limit - len(shown)
         elif wanted.needs_rows and read == MAX_CHUNKS_SEARCHED:
-            return JobList(tuple(shown), (number, first))
+            last_read = number * found.chunk_size
+            count = last_read - chunk * found.chunk_size - position
+            return JobList(tuple(shown), (number, first), Searched(count, last_read))
         for view in reader.of_chunk(number, first, last):
             if wanted.matches(view):
                 if len(shown) == limit:
@@ -224,12 +231,14 @@ def list_jobs(
 class Neighbours:
     """The ids of the jobs before and after a job among those that match; "" for none.
 
-    There may be others further away if `is_complete` is False: only some chunks are searched.
+    Only some chunks are searched. Jobs up to number `unsearched_to` of the manifest were not, nor
+    those from number `unsearched_from` on; 0 if a job was found there, or there is none.
     """
 
     before: str
     after: str
-    is_complete: bool = True
+    unsearched_to: int = 0
+    unsearched_from: int = 0
 
 
 def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB) -> Neighbours:
@@ -248,16 +257,21 @@ def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB
     here = (address.chunk, address.position)
     search = search_chunks(found, matching.state, matching.code, context)
     reader = JobReader(search, context)
-    later, is_last = reader.first_match(
+    later, after = reader.first_match(
         search.forwards(address.chunk),
         lambda view: matching.matches(view) and position_in_batch(view.job) > here,
     )
-    earlier, is_first = reader.first_match(
+    earlier, before = reader.first_match(
         search.backwards(address.chunk),
         lambda view: matching.matches(view) and position_in_batch(view.job) < here,
         is_backwards=True,
     )
-    return Neighbours(earlier, later, is_first and is_last)
+    return Neighbours(
+        earlier,
+        later,
+        0 if before is None else (before + 1) * found.chunk_size,
+        0 if after is None else after * found.chunk_size + 1,
+    )
 
 
 def _adjacent(batch: Batch, address: JobAddress) -> Neighbours:
@@ -320,17 +334,17 @@ class JobReader:
         matches: Callable[[JobView], bool],
         *,
         is_backwards: bool = False,
-    ) -> tuple[str, bool]:
-        """The id of the first job that matches in the chunks `numbers`, "" if none does, and
-        whether that is certain: only up to `MAX_CHUNKS_SEARCHED` chunks are read.
+    ) -> tuple[str, int | None]:
+        """The id of the first job that matches in the chunks `numbers`, "" if none does; and the
+        first chunk that was not read, if the search stopped after `MAX_CHUNKS_SEARCHED`, else None.
 
         If it `is_backwards`, the jobs of each chunk are tried from the last to the first.
         """
         for read, number in enumerate(numbers):
             if read == MAX_CHUNKS_SEARCHED:
-                return "", False
+                return "", number
             views = self.of_chunk(number)
             for view in reversed([*views]) if is_backwards else views:
                 if matches(view):
-                    return view.job.address.job_id, True
-        return "", True
+                    return view.job.address.job_id, None
+        return "", None

@@ -30,6 +30,7 @@ from jobyard.domain.overview import (
     Overview,
     ProblemRun,
     RecentFailures,
+    RefusedBatches,
     RunningJobs,
     ScheduleOverview,
     StateCount,
@@ -80,7 +81,7 @@ _ACTS_READ = 100  # for those that everybody may see
 _WAITING_READ = 10  # at a time, for one whose manifest has arrived
 _LOST_SINCE = timedelta(days=7)  # reports whose mail was refused or bounced
 _OWN_READ = 50  # batches of a depositor, the newest
-_COUNTED = (*sorted(OPEN_BATCH_STATES), BatchState.FAILED.value)
+_COUNTED_STATES = (*sorted(OPEN_BATCH_STATES), BatchState.FAILED.value)
 
 
 def overview(context: QueryContext, clients: SystemClients) -> Overview:
@@ -99,7 +100,7 @@ def overview(context: QueryContext, clients: SystemClients) -> Overview:
         lambda: overviews.document_of(_all(context, clients) if sees_all else _own(context)),
         is_outdated=lambda at: misses_act(at, context.now),
     )
-    stored = replace(overviews.parse_overview(found.document), taken_at=found.taken_at)
+    stored = replace(overviews.parse_overview(found.document), taken_at=found.started_at)
     return stored.visible_to(roles, acts=_ACTS_SHOWN) if sees_all else stored
 
 
@@ -207,7 +208,23 @@ def _of_batches(
         failing_batches=len(failing),
         oldest_waiting=None,
         failures=_failures(failing, context.now),
+        refused=_refused(failed, context.now),
     )
+
+
+def _refused(failed: Sequence[Batch], now: datetime) -> RefusedBatches | None:
+    """Those of the newest failed batches, newest first, that failed as a whole in the last 24
+    hours; None if there are none.
+    """
+    found = [
+        each
+        for each in failed
+        if each.failure_message and each.ended_at and each.ended_at >= now - FAILURES_OF
+    ]
+    if not found:
+        return None
+    is_exact = len(found) < FAILED_READ
+    return RefusedBatches(len(found), is_exact, found[0].batch_id, found[0].filename)
 
 
 def _open_batch(view: BatchView) -> OpenBatch:
@@ -229,7 +246,7 @@ def _all_batches(context: QueryContext) -> tuple[list[Batch], dict[str, StateCou
     """The newest batches of each open state and the newest failed ones, with their numbers."""
     found: list[Batch] = []
     counts = {}
-    for state in _COUNTED:
+    for state in _COUNTED_STATES:
         limit = FAILED_READ if state == BatchState.FAILED else OPEN_SHOWN
         page = batches.of_state(state, limit=limit)
         present = [each for each in page.items if not each.has_expired(context.now)]
@@ -246,10 +263,10 @@ def _own_batches(context: QueryContext) -> tuple[list[Batch], dict[str, StateCou
         each
         for each in page.items
         if each.is_submitted_by(context.actor.sub)
-        and each.state in _COUNTED
+        and each.state in _COUNTED_STATES
         and not each.has_expired(context.now)
     ]
-    numbers = {state: sum(each.state == state for each in found) for state in _COUNTED}
+    numbers = {state: sum(each.state == state for each in found) for state in _COUNTED_STATES}
     return found, {state: StateCount(n, not page.after) for state, n in numbers.items()}
 
 
@@ -367,11 +384,7 @@ def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[L
 
 def _undelivered(now: datetime) -> UndeliveredReports:
     """Reports whose mail should have been sent, and those whose mail was lost in the last week."""
-    waiting = (
-        each
-        for each in reports.undelivered(_REPORTS_COUNTED)
-        if each.is_late(now) and not each.webhook
-    )
+    waiting = (each for each in reports.undelivered(_REPORTS_COUNTED) if each.is_late(now))
     lost = reports.failed_since(now - _LOST_SINCE, _REPORTS_COUNTED)
     found = [*islice(chain(waiting, lost), _REPORTS_COUNTED + 1)]
     is_exact = len(found) <= _REPORTS_COUNTED

@@ -10,6 +10,7 @@ from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
 from jobyard.services.context import QueryContext
+from jobyard.services.queries.searched import Searched
 from jobyard.services.reports.access import visible_origin
 from jobyard.store import reports
 
@@ -20,14 +21,14 @@ _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/h
 
 
 @dataclass(frozen=True)
-class Deliveries:
-    """What was sent about a batch or campaign, oldest first: reports, and calls of webhooks."""
+class OriginReports:
+    """What was sent about a batch or campaign, oldest first: reports, and webhook deliveries."""
 
     reports: tuple[Report, ...]
-    calls: tuple[Report, ...]
+    deliveries: tuple[Report, ...]
 
 
-def list_deliveries(origin_id: str, context: QueryContext) -> Deliveries:
+def list_reports(origin_id: str, context: QueryContext) -> OriginReports:
     """What was sent about a batch or campaign.
 
     Raises:
@@ -36,7 +37,7 @@ def list_deliveries(origin_id: str, context: QueryContext) -> Deliveries:
     """
     visible_origin(origin_id, context.actor, context.now)
     found = list(reports.of_batch(origin_id))
-    return Deliveries(
+    return OriginReports(
         tuple(each for each in found if not each.webhook),
         tuple(each for each in found if each.webhook),
     )
@@ -73,11 +74,13 @@ class ChangedOutcome:
 @dataclass(frozen=True)
 class ReportChanges:
     """A page of changed outcomes, in the order of the manifest, and the number of the job where the
-    next page begins; None after the last.
+    next page begins; None after the last. `searched` is how far a page that is not full was
+    searched; None if that is to the end.
     """
 
     items: tuple[ChangedOutcome, ...]
     after: int | None
+    searched: Searched | None = None
 
 
 def report_changes(
@@ -107,7 +110,9 @@ def report_changes(
     items = _changed_outcomes(batch, shown, context)
     if len(changed) > limit:
         return ReportChanges(items, changed[limit][0])
-    return ReportChanges(items, end if end < batch.entries else None)
+    if end == batch.entries:
+        return ReportChanges(items, None)
+    return ReportChanges(items, end, Searched(end - after, end))
 
 
 def _outcomes_key(report: Report) -> str:

@@ -33,6 +33,7 @@ from jobyard.domain.schedules.year import (
 )
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
+from jobyard.services.queries.searched import Searched
 from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
@@ -198,10 +199,13 @@ def _hold_on(job_type: str, context: QueryContext) -> Hold | None:
 
 @dataclass(frozen=True)
 class ScheduleList:
-    """A page of schedules by title, and where the next page begins; None after the last."""
+    """A page of schedules by title, and where the next page begins; None after the last. `searched`
+    is how far a page that is not full was searched; None if that is to the end.
+    """
 
     items: tuple[ScheduleView, ...]
     after: str | None
+    searched: Searched | None = None
 
 
 def list_schedules(
@@ -224,8 +228,10 @@ def list_schedules(
         views = (schedule_view(each, context) for each in page.items if _may_have(each, label))
         found += [view for view in views if label != ScheduleFilter.WAITING or view.next_run]
         after = page.after
-        if not after or len(found) >= limit or checked >= _MAX_READ:
+        if not after or len(found) >= limit:
             return ScheduleList(tuple(found), after or None)
+        if checked >= _MAX_READ:
+            return ScheduleList(tuple(found), after, Searched(checked, page.items[-1].title))
 
 
 def _may_have(found: Schedule, label: str) -> bool:

@@ -1,6 +1,6 @@
-"""Search: recognizes ids, arks, local identifiers and names, and searches recent batches.
+"""Search: recognizes ids, arks, local identifiers, days, failure codes and names.
 
-Everything but the recent batches and campaigns and the titles of schedules is one read by its key.
+Ids, arks and identifiers are one read by their key, the rest a bounded number of the newest items.
 There is no index of words, so the result says what was not searched.
 """
 
@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.arks import normal_ark
-from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, NotFound
@@ -26,12 +26,17 @@ from jobyard.domain.ids import (
     is_edit_id,
     is_schedule_id,
 )
-from jobyard.domain.jobs.job import JobAddress
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.domain.plurals import plural
 from jobyard.services.access import may_see, visible_batch
 from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.context import QueryContext
 from jobyard.services.edits.access import id_of, kind_of, visible_job
 from jobyard.services.origins import job_origin
+from jobyard.services.queries.batches import batch_views
+from jobyard.services.queries.chunk_search import search_chunks
+from jobyard.services.queries.jobs import JobMatch, JobReader
 from jobyard.services.queries.objects import object_with_local_id, stored_object
 from jobyard.services.schedules.access import schedule_or_tombstone
 from jobyard.store import batches, campaigns, collections, datasets, edits, schedules
@@ -39,14 +44,20 @@ from jobyard.store.documents import month_before
 from jobyard.store.edits import Job
 
 MAX_TEXT_LENGTH = 300
-BATCHES_SEARCHED = 200  # the newest, by file name and submitter
+BATCHES_SEARCHED = 200  # the newest, by file name and submitter; of a day, the last
+FAILING_SEARCHED = 50  # the newest batches with failed or open jobs, by failure code
 _MONTHS_SEARCHED = 3
+FILE_BATCHES = 10  # the newest of a collection, by file name
+FILE_CHUNKS = 20  # of these batches together
+_CODE_LENGTH = 4  # characters of a part of a failure code, at least
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SCHEDULES_SEARCHED = 100  # by title
 CAMPAIGNS_SEARCHED = 50  # the newest, by name and creator
 COLLECTIONS_FOUND = 100  # whose names begin with the text
 SHOWN_OF_A_KIND = 10  # unless one kind is asked for
 EDITS_SEARCHED = 50  # the newest open ones of each dataset, by name
 _DATASETS_SEARCHED = 5
+_MAY_HAVE_FAILURES = frozenset({BatchState.FAILED, *OPEN_BATCH_STATES})
 _EDIT_KINDS = ("edit", "fixup", "review")
 MATCH_KINDS = ("batch", "job", "campaign", "schedule", "object", "collection", *_EDIT_KINDS)
 # Between a collection and a local identifier of it.
@@ -57,26 +68,30 @@ _SEPARATORS = re.compile(r"[\s#:/]+")
 class Match:
     """A thing that was found: its kind, its id (or name), and what people call it.
 
-    `why` says what of it matched.
+    `why` says what of it matched. `at` is when a batch was submitted, or a campaign, schedule or
+    edit job created; None for others.
     """
 
     kind: str
     found_id: str
     title: str
     why: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """What was found, ids first, and what was not searched. `batches_since` is when the oldest of
     the searched batches was submitted; None if all were searched, or none. `more` are the kinds of
-    which more was found than `SHOWN_OF_A_KIND`.
+    which more was found than `SHOWN_OF_A_KIND`. `files_of` is the collection of which only the
+    newest batches were searched by file name; "" for none.
     """
 
     matches: tuple[Match, ...]
     batches_since: datetime | None
     not_searched: tuple[str, ...]
     more: tuple[str, ...] = ()
+    files_of: str = ""
 
 
 def find(text: str, context: QueryContext, kind: str = "") -> SearchResult:
@@ -97,27 +112,34 @@ def find(text: str, context: QueryContext, kind: str = "") -> SearchResult:
     titled, has_all_titles = _schedules(wanted, context)
     named, has_all_campaigns = _campaigns(wanted, context)
     edit_jobs, has_all_edits = _edits(wanted, context)
+    files, unsearched = _by_file(wanted, context)
+    of_day, has_whole_day = _of_day(wanted, context)
+    failing, has_all_failing = _failing(wanted, recent, context)
     found = [
         *_collections(wanted, context, COLLECTIONS_FOUND if kind else SHOWN_OF_A_KIND + 1),
-        *_by_local_id(wanted, context),
+        *_once([*_by_local_id(wanted, context), *files]),
         *titled,
         *named,
         *edit_jobs,
-        *_batches(wanted, recent),
+        *_once([*_batches(wanted, recent), *of_day, *failing]),
     ]
     since = None if is_complete or not recent else recent[-1].submitted_at
     missing = tuple(
         _not_searched(
             since,
+            unsearched,
+            day="" if has_whole_day else wanted,
+            has_all_failing=has_all_failing,
             has_all_titles=has_all_titles,
             has_all_campaigns=has_all_campaigns,
             has_all_edits=has_all_edits,
         )
     )
     if kind:
-        return SearchResult(tuple(each for each in found if each.kind == kind), since, missing)
+        of_kind = tuple(each for each in found if each.kind == kind)
+        return SearchResult(of_kind, since, missing, files_of=unsearched)
     shown, more = _first_of_each_kind(found)
-    return SearchResult(tuple(shown), since, missing, more)
+    return SearchResult(tuple(shown), since, missing, more, unsearched)
 
 
 def _first_of_each_kind(found: Iterable[Match]) -> tuple[list[Match], tuple[str, ...]]:
@@ -139,13 +161,13 @@ def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
         try:
             if is_batch_id(text):
                 batch = visible_batch(text, actor, now)
-                yield Match("batch", text, batch.filename, "its id")
+                yield Match("batch", text, batch.filename, "its id", batch.submitted_at)
             elif is_campaign_id(text):
                 campaign = visible_campaign(text, actor)
-                yield Match("campaign", text, campaign.name, "its id")
+                yield Match("campaign", text, campaign.name, "its id", campaign.created_at)
             elif is_schedule_id(text):
                 schedule = schedule_or_tombstone(text, actor)
-                yield Match("schedule", text, schedule.title, "its id")
+                yield Match("schedule", text, schedule.title, "its id", schedule.created_at)
             elif is_edit_id(text) or is_child_id(text):
                 yield _edit_match(visible_job(text, actor), "its id")
             elif address and address.origin in Origin:
@@ -161,7 +183,7 @@ def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
 
 def _edit_match(job: Job, why: str) -> Match:
     name = job.title if isinstance(job, ChildJob) else job.name
-    return Match(kind_of(job), id_of(job), name, why)
+    return Match(kind_of(job), id_of(job), name, why, job.created_at)
 
 
 def _edits(text: str, context: QueryContext) -> tuple[list[Match], bool]:
@@ -194,6 +216,32 @@ def _by_local_id(text: str, context: QueryContext) -> Iterator[Match]:
             yield Match("object", found.ark, found.collection, f"local identifier {parts[1]}")
 
 
+def _by_file(text: str, context: QueryContext) -> tuple[list[Match], str]:
+    """The objects that the newest batches of a collection deposited from a file with such a name,
+    if the text is "COLLECTION FILE"; and the collection if it has more batches or jobs than that.
+    """
+    parts = _SEPARATORS.split(text, maxsplit=1)
+    collection = collections.find(parts[0]) if re.fullmatch(NAME_PATTERN, parts[0]) else None
+    if len(parts) < 2 or not parts[1] or not collection or not may_see(collection, context.actor):
+        return [], ""
+    wanted = JobMatch(state=JobState.SUCCEEDED, name=parts[1])
+    page = batches.of_collection(collection.name, limit=FILE_BATCHES)
+    found: list[Match] = []
+    read = 0
+    for batch in page.items:
+        search = search_chunks(batch, wanted.state, "", context)
+        reader = JobReader(search, context)
+        for number in search.forwards(0):
+            if read == FILE_CHUNKS:
+                return found, collection.name
+            read += 1
+            for view in filter(wanted.matches, reader.of_chunk(number)):
+                if ark := str(view.job.data.get("ark", "")):
+                    why = f"{view.row.get('name') or ark}, of {batch.filename or batch.batch_id}"
+                    found.append(Match("object", ark, collection.name, why))
+    return found, collection.name if page.after else ""
+
+
 def _collections(text: str, context: QueryContext, limit: int) -> Iterator[Match]:
     """The collection of this name, and up to `limit` of those whose names begin with it."""
     exact = collections.find(text)
@@ -211,7 +259,7 @@ def _schedules(text: str, context: QueryContext) -> tuple[list[Match], bool]:
     folded = text.casefold()
     page = schedules.by_title(system=False, limit=SCHEDULES_SEARCHED)
     found = [
-        Match("schedule", each.schedule_id, each.title, "its title")
+        Match("schedule", each.schedule_id, each.title, "its title", each.created_at)
         for each in page.items
         if folded in each.title.casefold()
     ]
@@ -225,7 +273,7 @@ def _campaigns(text: str, context: QueryContext) -> tuple[list[Match], bool]:
     folded = text.casefold()
     page = campaigns.newest(CAMPAIGNS_SEARCHED)
     found = [
-        Match("campaign", each.campaign_id, each.name, why)
+        Match("campaign", each.campaign_id, each.name, why, each.created_at)
         for each in page.items
         if (why := _matching_field(folded, {"its name": each.name, "its creator": each.creator}))
     ]
@@ -262,7 +310,7 @@ def _batches(text: str, recent: list[Batch]) -> list[Match]:
     """The recent batches whose file name has the text, then those of a submitter of this name."""
     folded = text.casefold()
     found = [
-        Match("batch", each.batch_id, each.filename, why)
+        Match("batch", each.batch_id, each.filename, why, each.submitted_at)
         for each in recent
         if (
             why := _matching_field(
@@ -273,22 +321,101 @@ def _batches(text: str, recent: list[Batch]) -> list[Match]:
     return sorted(found, key=lambda each: each.why != "its file name")
 
 
+def _of_day(text: str, context: QueryContext) -> tuple[list[Match], bool]:
+    """The batches submitted on the day (UTC) that the text is, newest first, and whether these are
+    all that the actor may see.
+    """
+    actor = context.actor
+    if not _is_day(text) or not is_allowed("batch", "list", actor.roles):
+        return [], True
+    sees_all = is_allowed("batch", "view", actor.roles)
+    read, key = (batches.of_month, text[:7]) if sees_all else (batches.of_submitter, actor.sub)
+    after_it = f"{text}~"  # the tilde sorts after every time of the day
+    page = read(key, limit=BATCHES_SEARCHED, before=after_it)
+    found = [
+        Match("batch", each.batch_id, each.filename, f"submitted on {text}, UTC", each.submitted_at)
+        for each in page.items
+        if f"{each.submitted_at:%Y-%m-%d}" == text and (sees_all or each.is_submitted_by(actor.sub))
+    ]
+    return found, not page.after.startswith(text)
+
+
+def _is_day(text: str) -> bool:
+    """Whether the text is a day, such as 2026-11-30."""
+    try:
+        return bool(_DAY.fullmatch(text) and date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _failing(text: str, recent: list[Batch], context: QueryContext) -> tuple[list[Match], bool]:
+    """The recent batches with jobs that failed with the code that the text is, or is a part of; and
+    whether all of them were searched.
+    """
+    part = "_".join(text.upper().split())
+    codes = {each.value for each in Failure if part in each.value}
+    if not codes or len(part) < _CODE_LENGTH:
+        return [], True
+    failing = [each for each in recent if each.state in _MAY_HAVE_FAILURES]
+    views = batch_views(failing[:FAILING_SEARCHED], context)
+    found = [
+        Match(
+            "batch",
+            view.batch.batch_id,
+            view.batch.filename,
+            f"{plural(group.count, 'job')} with {group.code}",
+            view.batch.submitted_at,
+        )
+        for view in views
+        for group in view.failure_groups or ()
+        if group.code in codes
+    ]
+    return found, len(views) == len(failing)
+
+
+def _once(found: Iterable[Match]) -> list[Match]:
+    """The matches, each thing once, by the first reason."""
+    return [*{each.found_id: each for each in reversed([*found])}.values()][::-1]
+
+
 def _not_searched(
-    since: datetime | None, *, has_all_titles: bool, has_all_campaigns: bool, has_all_edits: bool
+    since: datetime | None,
+    unsearched: str,
+    *,
+    day: str,
+    has_all_failing: bool,
+    has_all_titles: bool,
+    has_all_campaigns: bool,
+    has_all_edits: bool,
 ) -> Iterator[str]:
     if since is not None:
-        yield f"batches submitted before {since:%Y-%m-%d %H:%M} UTC, by file name and submitter"
+        yield (
+            f"batches submitted before {since:%Y-%m-%d %H:%M} UTC, by file name, submitter and "
+            "failure code"
+        )
+    if day:
+        yield f"batches of {day} before the last {BATCHES_SEARCHED} of that day"
+    if unsearched:
+        yield (
+            f"objects of {unsearched} by file name beyond {FILE_CHUNKS} chunks of jobs of its "
+            f"newest {FILE_BATCHES} batches"
+        )
+    if not has_all_failing:
+        yield f"failed and open batches before the newest {FAILING_SEARCHED}, by failure code"
     if not has_all_titles:
         yield f"schedules after the first {SCHEDULES_SEARCHED} titles in alphabetical order"
     if not has_all_campaigns:
-        yield f"campaigns before the newest {CAMPAIGNS_SEARCHED}, by name and creator"
+        yield (
+            f"campaigns (jobs on devices) before the newest {CAMPAIGNS_SEARCHED}, by name and "
+            "creator"
+        )
     if not has_all_edits:
         yield (
             f"edit jobs before the newest {EDITS_SEARCHED} open ones of each dataset, by name; "
             f"datasets after the first {_DATASETS_SEARCHED}"
         )
     yield "jobs by file name: search in the jobs of their batch"
-    yield "jobs by error text: the jobs of a batch are filtered by failure code"
-    yield "anything by date: the list of batches has the newest first"
-    yield "objects by file name or title: search in the jobs of the batch that deposited them"
+    yield "jobs by error text: a failure code, or a part of one, finds their batches"
+    yield "jobs and objects by date: a day, such as 2026-11-30, finds the batches submitted on it"
+    yield "objects by title; by file name without their collection: write COLLECTION FILE"
     yield "local identifiers without their collection: write COLLECTION IDENTIFIER"

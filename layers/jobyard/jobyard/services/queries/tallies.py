@@ -1,8 +1,8 @@
-"""The tallies of batches, which readers count and share.
+"""The tallies of batches: cached summaries, which readers recompute for each other.
 
 A batch of many chunks has a stored tally. A reader who finds it outdated claims it, adds up the
 counts of all chunks, and stores the result. Meanwhile others show the previous tally. If that lacks
-a change, they count for themselves. Only what people see is read here: Settle reads the chunks.
+a change, they count for themselves. No decision depends on a tally: `settle` reads the chunks.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def has_stored_tally(batch: Batch) -> bool:
 
 @dataclass(frozen=True)
 class TallyReader:
-    """Reads and counts the tally of `batch`.
+    """Reads or recomputes the tally of `batch`.
 
     `running` and `stored` are what was read for a batch whose tally is stored.
     """
@@ -43,17 +43,23 @@ class TallyReader:
     stored: StoredTally = _NO_TALLY
 
     def current(self) -> Tally | None:
-        """The stored tally; None if the jobs have to be counted."""
+        """The stored tally if it is complete and recent, or if another reader is recomputing it.
+
+        None if it has to be recomputed.
+        """
         if self._is_complete and self.stored.tally and self.stored.tally.is_fresh(self.context.now):
             return self.stored.tally
         return self._previous() if self._is_claimed else None
 
     def complete(self) -> Tally | None:
-        """The stored tally if it has all changes of the batch and by people, however old it is."""
+        """The stored tally if it has all changes of the batch and of its running operations.
+
+        Its counts may be old.
+        """
         return self.stored.tally if self._is_complete else None
 
     def count(self) -> Tally:
-        """Count the jobs, and store the tally if this reader is the one who may.
+        """Recompute the tally, and store it if this reader has the claim.
 
         Returns the previous tally if another reader was faster.
         """
@@ -69,17 +75,17 @@ class TallyReader:
 
     @property
     def _is_complete(self) -> bool:
-        """Whether the stored tally has all changes of the batch and by people."""
+        """Whether the stored tally has all changes of the batch and of its running operations."""
         tally = self.stored.tally
         return tally is not None and tally.has_changes(self.batch.version, self.running.version)
 
     @property
     def _is_claimed(self) -> bool:
-        """Whether another reader is counting."""
+        """Whether another reader is recomputing it."""
         return is_claimed(self.stored.claimed_until, self.context.now)
 
     def _previous(self) -> Tally | None:
-        """The stored tally, if it may be shown while another reader is counting."""
+        """The stored tally, if it may be shown while another reader is recomputing it."""
         tally = self.stored.tally
         return tally if self._is_complete and tally and tally.is_usable(self.context.now) else None
 

@@ -30,7 +30,7 @@ from jobyard.services.reports.files import Files
 from jobyard.services.reports.mail import deliver
 from jobyard.services.reports.report import ReportProgress
 from jobyard.services.reports.slices import Slices, write_all
-from jobyard.services.reports.webhooks import links, queue_calls
+from jobyard.services.reports.webhooks import links, queue_deliveries
 from jobyard.services.runs import NextAction
 from jobyard.store import campaigns, reports
 
@@ -66,15 +66,15 @@ def report(campaign_id: str, context: ReportContext) -> ReportProgress:
             return _progress(campaign)
         written = _write(campaign, campaign.due_report, slices, context)
     deliver(written, context)
-    calls = [] if campaign.is_open else _queue_calls(campaign, written, context)
+    deliveries = [] if campaign.is_open else _queue_webhooks(campaign, written, context)
     reported = _reported(campaign, seq)
-    for each in calls:
+    for each in deliveries:
         deliver(each, context)
     return _progress(reported)
 
 
-def _queue_calls(campaign: Campaign, written: Report, context: ReportContext) -> list[Report]:
-    """Store the calls of webhooks about a campaign that has ended."""
+def _queue_webhooks(campaign: Campaign, written: Report, context: ReportContext) -> list[Report]:
+    """Store the webhook deliveries about a campaign that has ended."""
     data = {
         "campaign_id": campaign.campaign_id,
         "state": campaign.state.value,
@@ -84,7 +84,7 @@ def _queue_calls(campaign: Campaign, written: Report, context: ReportContext) ->
         "report": written.seq,
         "links": links(f"campaigns/{campaign.campaign_id}", context.settings),
     }
-    return queue_calls(
+    return queue_deliveries(
         WebhookEvent.CAMPAIGN_ENDED,
         campaign.campaign_id,
         written.seq,

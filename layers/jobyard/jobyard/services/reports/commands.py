@@ -27,7 +27,18 @@ def resend_refusal(report: Report) -> str:
         return "it has no recipients"
     if state is DeliveryState.COMPLAINED:
         return "a recipient marked its mail as spam"
-    return "its mail waits to be sent already"
+    return "it is pending already" if report.webhook else "its mail waits to be sent already"
+
+
+def queue_again(report: Report, context: CommandContext) -> Report:
+    """Put a report into the outbox again. Returns the stored one.
+
+    Raises:
+        StaleState: its delivery changed at the same time.
+    """
+    now = context.now()
+    queued = Delivery(DeliveryState.QUEUED, now, request=context.run, requested_at=now)
+    return reports.put_delivery(report, queued)
 
 
 def resend(origin_id: str, seq: int, context: CommandContext) -> Report:
@@ -50,9 +61,7 @@ def resend(origin_id: str, seq: int, context: CommandContext) -> Report:
             raise InvalidTransition(
                 f"report {seq} of {kind} {origin_id} is not sent again: {refusal}"
             )
-        now = context.now()
-        queued = Delivery(DeliveryState.QUEUED, now, request=context.run, requested_at=now)
-        report = reports.put_delivery(report, queued)
+        report = queue_again(report, context)
     requested_at = report.delivery.requested_at or context.now()
     activity.record(
         context,

@@ -15,30 +15,33 @@ if TYPE_CHECKING:
 
     from jobyard.jobtypes.http_client import HttpClient
 
-SLICE_JOBS = 100_000  # take some minutes of the fifteen that Lambda allows
+# The jobs that one invocation reads in some minutes, of the fifteen that Lambda allows; the next
+# invocation reads the next ones.
+SLICE_JOBS = 100_000
 
 
 def _no_client() -> "HttpClient":
-    raise LookupError("this context calls no webhooks")
+    raise LookupError("this context has no client for webhooks")
 
 
 @dataclass(frozen=True)
 class ReportContext:
     """The deployment, S3, the mail service and the clock.
 
-    `unanswered` is the error of the mail client when no answer arrives. `used` returns the usage of
-    this invocation so far, for the cost in the report. `slice_jobs` is the maximum of jobs that one
-    invocation reads. `refused` is called when the mail service rejects a mail or does not answer.
-    `signing_key` returns the keys of links, `http` the client that calls webhooks.
+    `no_response_error` is what the mail client raises if no response arrives. `used` returns the
+    usage of this invocation so far, for the cost in the report. `slice_jobs` is the maximum of jobs
+    that one invocation reads. `on_failure` is called when the mail service rejects a mail or does
+    not respond. `signing_key` returns the keys of links to reports in mails: the first one signs,
+    all are accepted. `http` returns the client of webhook deliveries.
     """
 
     settings: Settings
     s3: "S3Client"
     mail: "SESV2Client"
-    unanswered: type[Exception]
+    no_response_error: type[Exception]
     now: Callable[[], datetime]
     used: Callable[[], Usage] = Usage
     slice_jobs: int = SLICE_JOBS
-    refused: Callable[[Report, Exception], None] = lambda report, error: None
+    on_failure: Callable[[Report, Exception], None] = lambda report, error: None
     signing_key: Callable[[], bytes] = lambda: b"-"
     http: "Callable[[], HttpClient]" = _no_client

@@ -1,10 +1,10 @@
-"""The outbox: send the mail of each report once, call webhooks, and record their delivery."""
+"""The outbox: send the mail of each report once, deliver to webhooks, and record both."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
@@ -16,21 +16,24 @@ from jobyard.domain.mail_addresses import (
     all_addresses,
 )
 from jobyard.domain.text import clean
+from jobyard.domain.webhooks import MAX_WEBHOOKS
 from jobyard.services.reports.context import ReportContext
-from jobyard.services.reports.webhooks import CALL_TIMEOUT_S, call, is_call_due
+from jobyard.services.reports.webhooks import (
+    DELIVERY_TIMEOUT_S,
+    deliver_to_webhook,
+)
 from jobyard.services.settings import Settings
-from jobyard.store import reports
+from jobyard.store import reports, webhooks
 
-UNANSWERED_PAUSE = timedelta(minutes=15)  # until a mail without an answer is sent again
+NO_RESPONSE_PAUSE = timedelta(minutes=15)  # until a mail without a response is sent again
 QUICK_TRIES = 10  # a minute apart; later ones are an hour apart
 MAIL_TRIES = QUICK_TRIES + 72  # in all: three days
 _SLOW_PAUSE = timedelta(hours=1)
-MAILS_A_MINUTE = 50  # that one tick sends; SES lets a new account send one a second
-CALLS_A_MINUTE = 50  # of webhooks, that one tick makes
-_CALL_SPARE_S = 5.0  # for the records before and after a call
+MAILS_PER_MINUTE = 50  # that one tick sends; SES lets a new account send one a second
+WEBHOOKS_PER_MINUTE = 50  # deliveries to webhooks that one tick tries
+_WEBHOOK_RECORD_S = 5.0  # for the records before and after an attempt
 SEND_TIMEOUT_S = 35.0  # the longest that sending one mail takes
 MAX_COUNTED_REPORTS = 5_000  # undelivered reports read per tick; more are an alarm as well
-MAX_COUNTED_CALLS = 15_000  # of webhooks, read in the same tick
 FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
 _WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 _SERVER_ERROR = 500  # from this status on, the mail may have been accepted nevertheless
@@ -54,11 +57,11 @@ _ADDRESS_ERRORS = frozenset(
 def deliver(report: Report, context: ReportContext) -> Report:
     """Send a report's mail, if it is due. Returns the stored report.
 
-    A mail without a recorded answer is sent again after a quarter of an hour. SES cannot say
-    whether it accepted the first one. So only in this case a mail may be sent twice.
+    A mail without a recorded response is sent again after a quarter of an hour. SES cannot say
+    whether it accepted the first one. Only in this case a mail may be sent twice.
     """
     if report.kind is ReportKind.WEBHOOK:
-        return call(report, context)
+        return deliver_to_webhook(report, context)
     now = context.now()
     delivery = report.delivery
     if not _is_due(delivery, now):
@@ -95,7 +98,7 @@ def deliver(report: Report, context: ReportContext) -> Report:
                 return report
             return _send_individually(report, recipients, context)
         return _record_failure(report, refusal, context)
-    except context.unanswered as error:
+    except context.no_response_error as error:
         return _record_failure(report, error, context)
     sent = replace(sending, state=DeliveryState.SENT, message_id=message_id)
     return _record_delivery(report, sent, context)
@@ -103,7 +106,7 @@ def deliver(report: Report, context: ReportContext) -> Report:
 
 def _is_due(delivery: Delivery, now: datetime) -> bool:
     """Whether a mail has to be sent now, and not later."""
-    pause = UNANSWERED_PAUSE if delivery.state is DeliveryState.SENDING else timedelta()
+    pause = NO_RESPONSE_PAUSE if delivery.state is DeliveryState.SENDING else timedelta()
     if delivery.tries >= QUICK_TRIES:
         pause = _SLOW_PAUSE
     return delivery.state in _WAITING and now - delivery.at >= pause
@@ -128,14 +131,14 @@ def _send_individually(report: Report, recipients: Addresses, context: ReportCon
             refusal = error
             refused.append(UndeliverableRecipient(address, _failure_message(error)))
             continue
-        except context.unanswered as error:
+        except context.no_response_error as error:
             return _record_failure(report, error, context)
         updated = _record_sent(report, address, message_id, context)
         if updated is None:
             return reports.get(report.batch_id, report.seq)  # another worker is sending it
         report = updated
     if refusal is not None:
-        context.refused(report, refusal)
+        context.on_failure(report, refusal)
     if not report.delivery.sent_to:
         return _record_failure(report, refusal, context) if refusal is not None else report
     undelivered = tuple(dict.fromkeys((*report.delivery.undeliverable, *refused)))
@@ -159,7 +162,7 @@ def _record_sent(
 
 
 def _record_failure(report: Report, error: Exception, context: ReportContext) -> Report:
-    """Record that sending failed, or had no answer. The mail is tried again, up to MAIL_TRIES."""
+    """Record that sending failed, or got no response. The mail is tried again, up to MAIL_TRIES."""
     sending = report.delivery
     state = DeliveryState.SENDING
     if isinstance(error, context.mail.exceptions.ClientError):
@@ -168,7 +171,7 @@ def _record_failure(report: Report, error: Exception, context: ReportContext) ->
             state = DeliveryState.QUEUED
     if sending.tries >= MAIL_TRIES:
         state = DeliveryState.FAILED
-    context.refused(report, error)
+    context.on_failure(report, error)
     return _record_delivery(
         report, replace(sending, state=state, error=_failure_message(error)), context
     )
@@ -181,11 +184,11 @@ def _code(error: Any) -> str:
 
 def _failure_message(error: Exception) -> str:
     """Why a mail was not sent, with the request id to find it in the log."""
-    answer: dict[str, Any] = getattr(error, "response", {})
-    if not answer:
+    response: dict[str, Any] = getattr(error, "response", {})
+    if not response:
         return "the mail service did not answer"
     message = _REFUSALS.get(_code(error), "the mail service failed")
-    request_id = clean(answer["ResponseMetadata"].get("RequestId", "-"), 64)
+    request_id = clean(response["ResponseMetadata"].get("RequestId", "-"), 64)
     return f"{message} (request {request_id})"
 
 
@@ -205,11 +208,11 @@ def _send(
     def text_of(name: str) -> str:
         if name in report.texts:
             return report.texts[name]
-        answer = context.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
-        text: str = answer["Body"].read().decode()
+        response = context.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
+        text: str = response["Body"].read().decode()
         return text
 
-    answer = context.mail.send_email(
+    response = context.mail.send_email(
         FromEmailAddress=settings.mail_from,
         Destination={"ToAddresses": list(to), "BccAddresses": list(blind_copies)},
         Content={
@@ -229,7 +232,7 @@ def _send(
             {"Name": "seq", "Value": str(report.seq)},
         ],
     )
-    return answer["MessageId"]
+    return response["MessageId"]
 
 
 def report_to(report: Report) -> tuple[str, ...]:
@@ -258,35 +261,40 @@ def deliver_waiting(
     undelivered, including reports that failed within the last hour.
 
     `remaining` is in seconds. Mails that wait for a later try do not delay others, and slow
-    receivers of webhooks delay no mails. Calls that wait for one are not counted: the receiver is
-    somebody else's.
+    receivers of webhooks delay no mails. Webhook deliveries are not counted, because an operator
+    cannot repair somebody else's receiver.
     """
-    left = mails = sent = 0
-    calls = []
-    for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS + MAX_COUNTED_CALLS):
-        if report.kind is ReportKind.WEBHOOK:
-            if is_call_due(report.delivery, context.now()):
-                calls.append(report)
-            continue
-        if mails == MAX_COUNTED_REPORTS:
-            break
-        mails += 1
+    left = sent = 0
+    for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
         found = report
-        may_send = sent < MAILS_A_MINUTE and remaining() >= SEND_TIMEOUT_S
+        may_send = sent < MAILS_PER_MINUTE and remaining() >= SEND_TIMEOUT_S
         if may_send and _is_due(report.delivery, context.now()):
             found = deliver(reports.get(report.batch_id, report.seq), context)
             sent += 1
         left += found.delivery.state in _WAITING
-    _call_webhooks(calls, context, remaining)
+    _deliver_webhooks(_due_webhooks(context.now()), context, remaining)
     since = context.now() - FAILED_COUNTED_FOR
     return left + sum(1 for _ in islice(reports.failed_since(since), MAX_COUNTED_REPORTS))
 
 
-def _call_webhooks(
+def _due_webhooks(now: datetime) -> list[Report]:
+    """The webhook deliveries that are due, round-robin over the webhooks, up to
+    `WEBHOOKS_PER_MINUTE` of each, so that thousands for one receiver delay no other one.
+    """
+    _, version = webhooks.list_all()
+    if not version:
+        return []
+    queues = [
+        reports.due_for_webhook(slot, now, WEBHOOKS_PER_MINUTE) for slot in range(MAX_WEBHOOKS)
+    ]
+    return [each for turn in zip_longest(*queues) for each in turn if each is not None]
+
+
+def _deliver_webhooks(
     due: Sequence[Report], context: ReportContext, remaining: Callable[[], float]
 ) -> None:
-    """Make the calls that are due. After one that fails, others to its webhook come last, so that
-    a receiver that does not answer delays no other one.
+    """Make the deliveries that are due. After a failure, the others of its webhook come last, so
+    that a receiver that does not respond delays no other one.
     """
     failing: set[str] = set()
     last: list[Report] = []
@@ -296,9 +304,9 @@ def _call_webhooks(
             if found is due and report.webhook in failing:
                 last.append(report)
                 continue
-            if made == CALLS_A_MINUTE or remaining() < CALL_TIMEOUT_S + _CALL_SPARE_S:
+            if made == WEBHOOKS_PER_MINUTE or remaining() < DELIVERY_TIMEOUT_S + _WEBHOOK_RECORD_S:
                 return
             made += 1
-            after = call(reports.get(report.batch_id, report.seq), context)
+            after = deliver_to_webhook(reports.get(report.batch_id, report.seq), context)
             if after.delivery.state in _WAITING:
                 failing.add(report.webhook)

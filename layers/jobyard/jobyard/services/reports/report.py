@@ -27,7 +27,7 @@ from jobyard.services.reports.links import report_address
 from jobyard.services.reports.mail import deliver
 from jobyard.services.reports.reported_jobs import BatchJobs
 from jobyard.services.reports.slices import Slices, write_all
-from jobyard.services.reports.webhooks import links, queue_calls
+from jobyard.services.reports.webhooks import links, queue_deliveries
 from jobyard.services.runs import NextAction
 from jobyard.store import batches, reports, usage
 
@@ -75,16 +75,16 @@ def _report(batch_id: str, context: ReportContext) -> Batch:
         return _end(batch, _last_counts(batch), context, "no change since the last report")
     deliver(written, context)
     count_stored(batch, usage.of_origin(batch_id).bytes_stored, context.now())
-    calls = _queue_calls(batch, written, context)
+    deliveries = _queue_webhooks(batch, written, context)
     counts = written.counts
     ended = _end(batch, counts, context, "", last_report=seq, reported_counts=counts)
-    for each in calls:
+    for each in deliveries:
         deliver(each, context)
     return ended
 
 
-def _queue_calls(batch: Batch, written: Report, context: ReportContext) -> list[Report]:
-    """Store the calls of webhooks about a batch that ends with this report."""
+def _queue_webhooks(batch: Batch, written: Report, context: ReportContext) -> list[Report]:
+    """Store the webhook deliveries about a batch that ends with this report."""
     path = f"batches/{batch.batch_id}"
     data = {
         "batch_id": batch.batch_id,
@@ -97,7 +97,7 @@ def _queue_calls(batch: Batch, written: Report, context: ReportContext) -> list[
         "report": written.seq,
         "links": links(path, context.settings),
     }
-    return queue_calls(
+    return queue_deliveries(
         WebhookEvent.BATCH_ENDED,
         batch.batch_id,
         written.seq,

@@ -2,7 +2,7 @@
 
 A slice's files stay in the staging folder until the report's files are assembled from them. A
 slice is recorded once; a second writer continues with the first one's. Each report has slices of
-its own: their folder contains the time it started.
+its own: the folder's name has the time at which reporting began.
 """
 
 import json
@@ -15,7 +15,7 @@ from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.files import Files, Summary, write_jobs
 from jobyard.services.reports.reported_jobs import ReportedJobs
 
-_ALREADY_WRITTEN = {409, 412}  # what S3 answers if another has written the object, or is writing it
+_ALREADY_WRITTEN = {409, 412}  # statuses of S3 if another has written the object, or is writing it
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class Slices:
     def _find(self, number: int) -> Slice | None:
         s3, bucket = self._context.s3, self._context.settings.work_bucket
         try:
-            answer = s3.get_object(Bucket=bucket, Key=f"{self._folder(number)}/slice.json")
+            response = s3.get_object(Bucket=bucket, Key=f"{self._folder(number)}/slice.json")
         except s3.exceptions.NoSuchKey:
             return None
-        return Slice.of(answer["Body"].read())
+        return Slice.of(response["Body"].read())
 
     def _write(self, number: int) -> None:
         reported, context = self._reported, self._context

@@ -1,10 +1,12 @@
-"""Calls webhooks through the outbox: what is to be called is stored first, and tried until it is
-answered, so that each call arrives at least once. All tries have the same id.
+"""Delivers webhook events through an outbox: each delivery is stored first, then retried with
+backoff until the receiver returns 2xx, up to `WEBHOOK_TRIES` attempts. A 410, or a webhook that was
+disabled or removed, ends it at once. All attempts send the same message id, so the receiver can
+drop duplicates.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
@@ -14,11 +16,11 @@ from jobyard.domain.redaction import redacted
 from jobyard.domain.text import clean
 from jobyard.domain.urls import https_error
 from jobyard.domain.webhooks import (
-    PAUSES,
     WEBHOOK_TRIES,
     Webhook,
     WebhookEvent,
     headers,
+    next_attempt_at,
     payload,
     webhook_id,
     webhook_seq,
@@ -28,13 +30,14 @@ from jobyard.services.settings import Settings
 from jobyard.store import reports, webhooks
 
 CONNECT_S, ANSWER_S = 5.0, 10.0  # that the receiver has
-CALL_TIMEOUT_S = CONNECT_S + ANSWER_S  # the longest that one call takes
+DELIVERY_TIMEOUT_S = CONNECT_S + ANSWER_S  # the longest that one attempt takes
 _TEXT = "webhook.json"
-_GONE = 410  # the receiver wants no more calls
+_GONE = 410  # the receiver wants no more deliveries
 _REMOVED = "there is no such webhook any more"
+_DISABLED = "the webhook is disabled"
 
 
-def queue_calls(
+def queue_deliveries(
     event: WebhookEvent,
     origin_id: str,
     number: int,
@@ -42,14 +45,14 @@ def queue_calls(
     data: Mapping[str, Any],
     collection: str = "",
 ) -> list[Report]:
-    """Store the calls about the `number`th report of an origin, `at` its time. A repeat returns the
-    stored ones. Nothing is stored if no webhook wants the event.
+    """Store the deliveries about the `number`th report of an origin, `at` its time. A repeat
+    returns the stored ones. Nothing is stored if no webhook wants the event.
     """
-    wanted = calls_about(event, origin_id, number, at, data, collection)
+    wanted = deliveries_about(event, origin_id, number, at, data, collection)
     return [reports.put_new(each) for each in wanted]
 
 
-def calls_about(
+def deliveries_about(
     event: WebhookEvent,
     origin_id: str,
     number: int,
@@ -57,7 +60,7 @@ def calls_about(
     data: Mapping[str, Any],
     collection: str = "",
 ) -> list[Report]:
-    """The calls of the webhooks that want an event, to be stored; as `queue_calls`."""
+    """The deliveries to the webhooks that want an event, to be stored; as `queue_deliveries`."""
     body = payload(event, at, data)
     return [
         Report(
@@ -80,20 +83,19 @@ def calls_about(
     ]
 
 
-def is_call_due(delivery: Delivery, now: datetime) -> bool:
-    """Whether a call has to be tried now, and not later."""
-    waiting = delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
-    pause = PAUSES[min(delivery.tries, len(PAUSES)) - 1] if delivery.tries else timedelta()
-    return waiting and now - delivery.at >= pause
+def is_delivery_due(delivery: Delivery, now: datetime) -> bool:
+    """Whether a webhook delivery has to be tried now, and not later."""
+    is_pending = delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
+    return is_pending and now >= next_attempt_at(delivery.tries, delivery.at)
 
 
-def call(report: Report, context: ReportContext) -> Report:
-    """Call a webhook, if it is due. Returns the stored report.
+def deliver_to_webhook(report: Report, context: ReportContext) -> Report:
+    """Try a delivery, if it is due. Returns the stored report.
 
-    A call without a recorded answer is tried again after a pause.
+    One without a recorded response is tried again after a pause.
     """
     now = context.now()
-    if not is_call_due(report.delivery, now):
+    if not is_delivery_due(report.delivery, now):
         return report
     found = next(
         (
@@ -103,36 +105,36 @@ def call(report: Report, context: ReportContext) -> Report:
         ),
         None,
     )
-    sending = replace(
-        report.delivery,
-        state=DeliveryState.SENDING if found else DeliveryState.FAILED,
-        at=now,
-        error="" if found else _REMOVED,
-        tries=report.delivery.tries + 1,
-    )
+    before = report.delivery
+    if found is None or not found.is_enabled:
+        error = _DISABLED if found else _REMOVED
+        updated = replace(before, state=DeliveryState.FAILED, at=now, error=error)
+    else:
+        tries = before.tries + 1
+        updated = replace(before, state=DeliveryState.SENDING, at=now, error="", tries=tries)
     try:
-        report = reports.put_delivery(report, sending)
-        if found is None:
+        report = reports.put_delivery(report, updated)
+        if found is None or not found.is_enabled:
             return report
         return reports.put_delivery(report, _tried(report, found, context))
     except StaleState:
-        return reports.get(report.batch_id, report.seq)  # another worker calls it
+        return reports.get(report.batch_id, report.seq)  # another worker tries it
 
 
 def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery:
-    """Try a call. Returns how its delivery continues."""
+    """Try a delivery once. Returns how it continues."""
     # Few deployments have a webhook.
     from jobyard.jobtypes.http_client import FetchRefused
     from jobyard.jobtypes.http_client.pace import RESERVE_S
 
     began = context.now()
 
-    def remaining() -> float:  # a host may have several addresses, and none may answer
-        return CALL_TIMEOUT_S + RESERVE_S - (context.now() - began).total_seconds()
+    def remaining() -> float:  # a host may have several addresses, and none may respond
+        return DELIVERY_TIMEOUT_S + RESERVE_S - (context.now() - began).total_seconds()
 
     body = report.texts[_TEXT].encode()
     message_id = webhook_id(report.batch_id, report.seq)
-    signed = headers(message_id, context.now(), body, webhook.secret)
+    signed = headers(message_id, began, body, webhook.secrets(began))
     status, error = 0, https_error(webhook.url, context.settings.allowed_hosts)
     try:
         if not error:
@@ -141,7 +143,7 @@ def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery
     except FetchRefused as refusal:
         error = refusal.message
         if refusal.code is Failure.TIMEOUT:
-            error = f"it did not answer in {CALL_TIMEOUT_S:g} seconds"
+            error = f"it did not answer in {DELIVERY_TIMEOUT_S:g} seconds"
     delivery = replace(report.delivery, at=context.now(), message_id=message_id)
     if 200 <= status < 300:
         return replace(delivery, state=DeliveryState.DELIVERED, error="")
@@ -152,5 +154,5 @@ def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery
 
 
 def links(path: str, settings: Settings) -> dict[str, str]:
-    """The links of a call: to the API and to the page of what it is about, at `path`."""
+    """The links of an event: to the API and to the page of what it is about, at `path`."""
     return {"self": f"{settings.url}/api/{path}", "page": f"{settings.url}/{path}"}

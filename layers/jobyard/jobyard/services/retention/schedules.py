@@ -1,7 +1,8 @@
 """Archive a schedule's occurrences and their jobs, a whole month at a time.
 
 Before a month is archived, the schedule records that its jobs are retained only from the next month
-on. From then on nobody changes the month's jobs. Deletions are counted in the same transaction.
+on. From then on nobody changes the month's jobs. The checkpoint that counts
+deletions is written in their transaction.
 """
 
 from collections.abc import Sequence
@@ -41,14 +42,14 @@ def next_bookmark(after: str, context: RetentionContext) -> Bookmark | None:
     """
     found = schedules.list_all(SCHEDULES_PER_READ, after)
     for schedule in found:
-        month = _due_month(schedule, context)
+        month = _freeze_due_month(schedule, context)
         if month:
             return {"after": after, "schedule": schedule.schedule_id, "month": month}
         after = schedule.schedule_id
     return {"after": after} if found else None
 
 
-def _due_month(schedule: Schedule, context: RetentionContext) -> str:
+def _freeze_due_month(schedule: Schedule, context: RetentionContext) -> str:
     """The schedule's oldest month, as YYYY-MM, if all of it ended long enough ago; "" if not.
 
     Before it is returned, the schedule records that it no longer retains this month.

@@ -12,7 +12,7 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.schedule import REMINDED_AFTER, Schedule
 from jobyard.domain.text import clean
 from jobyard.domain.webhooks import WebhookEvent
-from jobyard.services.reports.webhooks import calls_about, links
+from jobyard.services.reports.webhooks import deliveries_about, links
 from jobyard.services.settings import Settings
 
 _AGAIN = (
@@ -30,7 +30,7 @@ def failure_reports(
     if job.state is not JobState.FAILED:
         return []
     number = schedule.report_count + 1
-    found = calls_about(
+    found = deliveries_about(
         WebhookEvent.SCHEDULE_JOB_FAILED,
         schedule.schedule_id,
         number,

@@ -12,6 +12,7 @@ from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.jobtypes import job_type_of
+from jobyard.services.jobs.request_share import RequestShare
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
@@ -45,6 +46,7 @@ class OccurrenceSource:
     def __post_init__(self) -> None:
         self.job_type: JobType[Any] = job_type_of(self.occurrence.job_type)
         self.job: JobRecord | None = None
+        self.requests = RequestShare(self.occurrence.address.job_id, self.worker, self.job_type)
 
     def due(self) -> list[DueJob]:
         """The job, unless its retry is not due yet."""
@@ -55,6 +57,7 @@ class OccurrenceSource:
         _, self.job = owned
         if self.job.next_at and self.job.next_at > now:
             return []
+        self.requests.follow()
         if self.job.state is JobState.RUNNING:
             return [DueJob(self.job, is_orphaned=True)]
         ready_at = self.job.next_at or (
@@ -104,7 +107,7 @@ class OccurrenceSource:
         """No limit besides the runner's own."""
         return CONCURRENT_JOBS
 
-    def wait_before(self, job: JobRecord, step: str) -> None:
+    def interruption_before(self, job: JobRecord, step: str) -> None:
         """Returns None: an attempt runs all of its steps."""
 
     def must_stop(self, job: JobRecord, step: str) -> bool:
@@ -125,12 +128,13 @@ class OccurrenceSource:
             self.job = written[-1]
         return written
 
-    def note_conflict(self) -> None:
+    def note_stale_job(self) -> None:
         """Forget the job: the run that took it decides what comes next."""
         self.job = None
 
     def refresh(self) -> None:
-        """Does nothing: a hold on a job type stops the schedule, not a running job."""
+        """Renew the share of requests. A hold on a job type stops the schedule, not its job."""
+        self.requests.follow()
 
     @property
     def is_stopped(self) -> bool:
@@ -138,7 +142,8 @@ class OccurrenceSource:
         return False
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
-        """Does nothing: the schedule changes when the job is settled."""
+        """Give the share of requests back. The schedule changes when the job is settled."""
+        self.requests.leave()
 
     def next_step(self) -> NextStep:
         """Run the job again at its retry, else settle it."""

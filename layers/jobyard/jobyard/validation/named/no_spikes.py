@@ -30,8 +30,8 @@ def _angle(
 ) -> float:
     one = before[0] - corner[0], before[1] - corner[1]
     other = after[0] - corner[0], after[1] - corner[1]
-    across = (one[0] * other[0] + one[1] * other[1]) / (hypot(*one) * hypot(*other))
-    return degrees(acos(max(-1.0, min(1.0, across))))
+    cosine = (one[0] * other[0] + one[1] * other[1]) / (hypot(*one) * hypot(*other))
+    return degrees(acos(max(-1.0, min(1.0, cosine))))
 
 
 def _rings(geometry: Geometry | None) -> Iterator[Sequence[Position]]:

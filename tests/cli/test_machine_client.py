@@ -1,4 +1,4 @@
-"""A program signs in with the client credentials in the environment."""
+"""A machine client signs in with the client credentials in the environment."""
 
 import base64
 import json
@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from cli.connections import StackConnection, StackNotRunning
 from cli.context import CliContext
+from cli.machine_client import ClientCredentials
 from cli.main import app
-from cli.program import ProgramCredentials
 from cli.session import SignInFailed
 from tests.cli.fake_api import FakeApi, batch
 
@@ -33,7 +33,7 @@ def run(context: CliContext, *words: str, environment: dict[str, str]) -> str:
     return result.output
 
 
-def test_a_program_sends_its_own_tokens(api: FakeApi, cli_context: CliContext) -> None:
+def test_a_machine_client_sends_its_own_tokens(api: FakeApi, cli_context: CliContext) -> None:
     expired = httpx.Response(200, json={"access_token": token(expires=1)})
     api.answers("POST /oauth2/token", expired, {"access_token": token()})
     api.answers("GET /batches/baaaaaaaaaaaaaaaaaaaa", batch("completed"))
@@ -48,7 +48,7 @@ def test_a_program_sends_its_own_tokens(api: FakeApi, cli_context: CliContext) -
     assert sent.headers["Authorization"] == f"Bearer {token()}"
 
 
-def test_a_program_is_shown_with_its_roles(api: FakeApi, cli_context: CliContext) -> None:
+def test_a_machine_client_is_shown_with_its_roles(api: FakeApi, cli_context: CliContext) -> None:
     api.answers("POST /oauth2/token", {"access_token": token()})
 
     shown = json.loads(run(cli_context, "whoami", "--json", environment=GIVEN | URLS))
@@ -77,7 +77,9 @@ def test_refused_credentials_are_said_without_the_secret(
     assert "hidden" not in output
 
 
-def test_a_program_with_urls_looks_no_stack_up(api: FakeApi, cli_context: CliContext) -> None:
+def test_a_machine_client_with_urls_looks_no_stack_up(
+    api: FakeApi, cli_context: CliContext
+) -> None:
     api.answers("POST /oauth2/token", {"access_token": token()})
 
     def connect(_name: str) -> StackConnection:
@@ -91,6 +93,6 @@ def test_a_program_with_urls_looks_no_stack_up(api: FakeApi, cli_context: CliCon
 
 
 def test_an_id_needs_its_secret() -> None:
-    assert ProgramCredentials.of_environment({"JOBYARD_CLIENT_SECRET": "hidden"}) is None
+    assert ClientCredentials.of_environment({"JOBYARD_CLIENT_SECRET": "hidden"}) is None
     with pytest.raises(SignInFailed, match="without JOBYARD_CLIENT_SECRET"):
-        ProgramCredentials.of_environment({"JOBYARD_CLIENT_ID": "k5x"})
+        ClientCredentials.of_environment({"JOBYARD_CLIENT_ID": "k5x"})

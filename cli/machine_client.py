@@ -1,6 +1,6 @@
-"""Tokens of a program: the client credentials in the environment, instead of a person who signs in.
+"""Tokens of a machine client, by the credentials in the environment; no person signs in.
 
-`JOBYARD_CLIENT_ID` and `JOBYARD_CLIENT_SECRET` are those of the stack's `ProgramClient`. With
+`JOBYARD_CLIENT_ID` and `JOBYARD_CLIENT_SECRET` are those of the stack's `MachineClient`. With
 `JOBYARD_API_URL` and `JOBYARD_SIGN_IN_URL`, the outputs ApiUrl and SignInUrl, no AWS credentials
 are needed.
 """
@@ -18,8 +18,8 @@ _TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
-class ProgramCredentials:
-    """The client of a program, and where it gets tokens; URLs are "" to look the stack up."""
+class ClientCredentials:
+    """A machine client, and where it gets tokens; URLs are "" to look the stack up."""
 
     client_id: str
     client_secret: str
@@ -27,7 +27,7 @@ class ProgramCredentials:
     sign_in_url: str = ""
 
     @classmethod
-    def of_environment(cls, environment: Mapping[str, str]) -> "ProgramCredentials | None":
+    def of_environment(cls, environment: Mapping[str, str]) -> "ClientCredentials | None":
         """The credentials in the environment; None if there are none.
 
         Raises:
@@ -43,15 +43,15 @@ class ProgramCredentials:
         return cls(client_id, secret, *(url.rstrip("/") for url in urls))
 
 
-class ProgramTokens:
-    """The access tokens of a program. They are kept in memory only.
+class ClientTokens:
+    """The access tokens of a machine client. They are kept in memory only.
 
     `locate` finds the stack, unless the credentials have its URLs.
     """
 
     def __init__(
         self,
-        credentials: ProgramCredentials,
+        credentials: ClientCredentials,
         locate: Callable[[], Stack],
         transport: httpx.BaseTransport | None = None,
     ) -> None:
