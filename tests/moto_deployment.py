@@ -13,8 +13,10 @@ import pytest
 from jinja2 import FileSystemBytecodeCache
 from moto.cognitoidp.models import cognitoidp_backends
 
+from gateway import runtime
+from jobyard.services import cursors
 from tests import tables
-from tests.functions.api.api_client import Api
+from tests.functions.api.api_client import NOW, Api
 from tests.functions.web.browser import Browser
 from tests.moto_aws import moto_aws
 from tests.open_collections import make_collections
@@ -50,6 +52,7 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "jobyard",
     "POWERTOOLS_METRICS_NAMESPACE": "Jobyard",
 }
+_CURSOR_KEY = "the-same-in-all-tests"
 _MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
 
 
@@ -115,6 +118,7 @@ def empty_api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> It
     function = deployment["function"]
     api = Api(function.handler)
     monkeypatch.setattr(function, "CONTEXT", replace(function.CONTEXT, now=api.tick))
+    monkeypatch.setattr(runtime, "now", lambda: NOW)
     with tables.borrowed(deployment["binding"]):
         _open_collections(deployment)
         yield api
@@ -122,9 +126,14 @@ def empty_api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def _open_collections(deployment: dict[str, Any]) -> None:
-    """Have the tables hold the open collections and nothing else. Made once, then restored."""
+    """Have the tables hold the open collections and the key of cursors. Made once, then restored.
+
+    A function keeps the key in memory for ten minutes. If each test had its own, what a test seals
+    would be refused when the function reads the key again.
+    """
     if "opened" not in deployment:
         make_collections()
+        cursors.key(_CURSOR_KEY)
         deployment["opened"] = tables.contents()
     tables.put_back(deployment["opened"])
 
@@ -136,6 +145,7 @@ def empty_site(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
     clock = Api(function.handler)
     function._signer_of.cache_clear()  # the keys are in the tables
     monkeypatch.setattr(function, "SITE", replace(function.SITE, now=clock.tick))
+    monkeypatch.setattr(runtime, "now", lambda: NOW)
     with tables.borrowed(deployment["binding"]):
         _open_collections(deployment)
         yield Browser(function)

@@ -3,12 +3,15 @@
 import base64
 import json
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
+from gateway import runtime
 from jobyard.domain.errors import BadRequest
 from jobyard.services import cursors
-from tests.functions.api.api_client import Api
+from jobyard.store.tables import KeyValueItem
+from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import a_batch, put_findings
 
 
@@ -79,3 +82,16 @@ def test_keys_are_rotated_without_a_gap() -> None:
     assert cursors.verify(after, "batches", b"new") == 7
     with pytest.raises(BadRequest):
         cursors.verify(before, "batches", b"new")
+
+
+def test_keys_are_read_again_after_ten_minutes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = runtime.cursor_key()
+    item = KeyValueItem.get("secret#cursors")
+    item.content = f"newer {before.decode()}"
+    item.save()
+
+    kept = runtime.cursor_key()
+    monkeypatch.setattr(runtime, "now", lambda: NOW + timedelta(minutes=10))
+
+    assert kept == before
+    assert runtime.cursor_key() == b"newer " + before
