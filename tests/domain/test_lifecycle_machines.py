@@ -43,7 +43,7 @@ JOB = {
     "scheduled": "start > running by m, hold > held by moa, force_fail > failed by oa, "
     "give_up > failed by m, cancel > cancelled by moa, replace > replaced by m, "
     "stop > stopping by m",
-    "held": "release > scheduled by oa, cancel > cancelled by moa, delete > deleted by oa, "
+    "held": "release > scheduled by moa, cancel > cancelled by moa, delete > deleted by oa, "
     "give_up > failed by m, replace > replaced by m, stop > stopping by m",
     "running": "succeed > succeeded by m, succeed_partially > partially_succeeded by m, "
     "fail > failed by m, reschedule > scheduled by m, restart > running by m, pause > paused by m, "

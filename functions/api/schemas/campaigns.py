@@ -182,8 +182,8 @@ class CampaignSummary(Schema):
     tasks: int = Field(description="The number of its tasks, one for each target.")
     done: int = Field(description="How many of them have ended.")
     counts: dict[str, int] = Field(description="Its tasks by state, at most a minute old.")
-    waiting_reason: str = Field(description='Why no task starts; "" if one may.')
-    waiting_until: datetime | None = Field(description="When it decides again.")
+    waiting_reason: str = Field(description='Why it rests; "" if it does not rest.')
+    waiting_until: datetime | None = Field(description="Until when it rests.")
     actions: list[CampaignEvent] = Field(
         description="The events that you may send now, with POST /api/campaigns/{id}/{event}."
     )

@@ -83,7 +83,8 @@ class CampaignPlan:
 
     `until` is when to plan again at the latest, None if it has ended. Until then `grant` attempts
     may start; in a pass with a grant of 0, only attempts that have begun are continued, and tasks
-    of a campaign that is stopping are ended. `reason` says why nothing starts, "" if something may.
+    of a campaign that is stopping are ended. `reason` says why the grant is 0, "" if it is not. It
+    is stored only while the campaign rests.
     """
 
     action: PlannedAction

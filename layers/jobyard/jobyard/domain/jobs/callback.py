@@ -13,7 +13,7 @@ from jobyard.domain.errors import BadRequest, Gone, NotFound, StaleState
 from jobyard.domain.text import MESSAGE_BYTES, clean, clean_values
 
 RESULT_BYTES = 1024  # of the result in an answer, as JSON
-MAX_TOKENS = 8  # of a call: a new one for each try; the last ones are valid
+MAX_TOKENS = 8  # of a call: each attempt gets one, and those of the last eight attempts are valid
 _UNKNOWN = "there is no callback with this token"
 
 

@@ -81,7 +81,8 @@ JOB = Lifecycle(
         State(
             _S.HELD,
             StateType.WAITING,
-            "A person or a hold stopped it before it started. A person releases it.",
+            "A person or a hold stopped it before it started. A person, or the end of the hold, "
+            "releases it.",
             _labels("Held", "Idle", "Paused"),
         ),
         State(
@@ -149,7 +150,7 @@ JOB = Lifecycle(
         Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.SCHEDULED, "replace", _S.REPLACED, (MACHINE,)),
         Transition(_S.SCHEDULED, "stop", _S.STOPPING, (MACHINE,)),
-        Transition(_S.HELD, "release", _S.SCHEDULED, _by("release")),
+        Transition(_S.HELD, "release", _S.SCHEDULED, _by("release", machine=True)),
         Transition(_S.HELD, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.HELD, "delete", _S.DELETED, _by("delete")),
         Transition(_S.HELD, "give_up", _S.FAILED, (MACHINE,)),
@@ -378,8 +379,8 @@ class JobRecord:
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
     `snooze_count` the latest snoozes in a row. A vanished worker leaves no entry in `attempts`: the
     `restart` in the history stands for it.
-    `spent_ms` is how long the parts of the present attempt have taken, without this one: with the
-    waits that its steps chose, not those for a window, a hold or a busy server.
+    An attempt may have several parts. `spent_ms` is how many milliseconds the parts before this one
+    took, with the waits that its steps chose, without those for a window, a hold or a busy server.
     `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
     does. `keeps_claim`: a task of a campaign waits for its retry with the claim on its target.
