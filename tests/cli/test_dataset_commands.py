@@ -208,6 +208,7 @@ def test_check_refuses_rules_that_are_none(folder: Path, rules: str, message: st
     assert message in " ".join(output.split())
 
 
+@pytest.mark.turns(3)
 def test_the_example_breaks_its_rules_where_two_pairs_overlap() -> None:
     folder = ROOT / "examples/datasets"
 

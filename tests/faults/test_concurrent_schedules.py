@@ -238,6 +238,7 @@ PROFILES = {
 }
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("profile_name", PROFILES)
 @pytest.mark.parametrize("clocks", [2, 8])
 def test_each_time_has_one_job_whatever_number_of_ticks_run_at_once(
@@ -504,6 +505,7 @@ def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
     return log
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("number", range(6))
 def test_with_any_order_of_events_each_time_has_one_record_and_each_job_one_end(
     number: int, harness: Harness, script: Script, everything: bool, turn: int

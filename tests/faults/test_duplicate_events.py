@@ -61,6 +61,7 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
     assert set(doubled) == ({*FUNCTIONS[scenario]} if name == "every function" else {name})
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize(
     ("scenario", "invocations"),
     [

@@ -183,6 +183,7 @@ def test_a_missing_collection_accepts_nothing_from_anyone(field: Field) -> None:
 # From their own collection
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_no_spelling_of_an_ark_gives_access_to_its_object(field: Field, role: str) -> None:
     for spelling in SPELLINGS:
@@ -196,6 +197,7 @@ def test_no_spelling_of_an_ark_gives_access_to_its_object(field: Field, role: st
         assert not found or found[0].failure_code == "IDENTIFIER_CONFLICT"
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_an_ark_with_a_local_id_gives_no_access_to_an_object(field: Field, role: str) -> None:
     batch_id = field.submit(person(role), field.ours, field.row(field.ark, "box:1"))
@@ -203,6 +205,7 @@ def test_an_ark_with_a_local_id_gives_no_access_to_an_object(field: Field, role:
     stopped(field, batch_id, "IDENTIFIER_CONFLICT")
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_a_submissions_fields_do_not_give_access_to_an_object(field: Field, role: str) -> None:
     name = field.row().split(",")[-4]
@@ -223,6 +226,7 @@ def test_a_submissions_fields_do_not_give_access_to_an_object(field: Field, role
     stopped(field, batch_id, "IDENTIFIER_CONFLICT")
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_a_local_id_belongs_to_ones_own_object(field: Field, role: str) -> None:
     for local in ("box:1", "box:2", f"{field.theirs}#box:1", "#box:1"):
@@ -235,6 +239,7 @@ def test_a_local_id_belongs_to_ones_own_object(field: Field, role: str) -> None:
         assert latest.collection == field.ours
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_nobody_takes_an_unused_ark_of_another_authority(field: Field, role: str) -> None:
     batch_id = field.submit(person(role), field.ours, field.row("ark:/13030/famousname"))
@@ -258,6 +263,7 @@ def test_an_owner_gives_their_collection_no_authority_to_squat(field: Field, rol
     assert field.found(field.ours) == before
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_a_local_id_assigned_to_an_ark_in_advance_gives_no_access(field: Field, role: str) -> None:
     """Claimed by a job that failed, before its owner deposited the object."""

@@ -177,6 +177,7 @@ def run_story(
     return batch_id
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("job_type", ["http", "lambda"])
 def test_a_worker_that_dies_around_a_call_makes_it_again_with_the_same_key(
     harness: Harness, service: Service, job_type: str

@@ -229,6 +229,7 @@ class Reread(Listener):
             self.is_done.set()
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize(
     ("step", "steps", "end"),
     [

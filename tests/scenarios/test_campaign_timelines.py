@@ -136,7 +136,7 @@ TIMELINES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("name", TIMELINES)
 def test_the_services_do_what_the_simulation_says(name: str, harness: Harness) -> None:
     simulated = simulation_input_of(TIMELINES[name])

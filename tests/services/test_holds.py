@@ -407,6 +407,7 @@ def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
 # Crashes
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
     applied: bool, harness: Harness, payloads: Payloads, everything: bool, turn: int
@@ -414,7 +415,7 @@ def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
     """It holds a whole batch and jobs of another one; each is released once."""
     step = 1 if everything else 16
     # A call that one turn dies before, it dies after eight turns later.
-    at, was_reached = 1 + (turn + step // 2 * applied) % step - step, True
+    at, was_reached = 1 + (turn // 2 + step // 2 * applied) % step - step, True
     while was_reached:
         at += step
         collection = f"dying-{next(_numbers)}"

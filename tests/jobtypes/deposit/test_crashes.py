@@ -157,6 +157,7 @@ def drive_through(injector: FaultInjector, job: StepInput, context: StorageConte
             job = replace(job, data={**job.data, **outcome.result})
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("dies", [True, False], ids=["dies before", "loses the answer of"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
@@ -167,7 +168,7 @@ def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
     everything: bool,
     turn: int,
 ) -> None:
-    """Every fourth call, the others on the next days."""
+    """Every fourth call, the others in the next turns."""
     entry = KINDS[kind](payloads)
     injector = FaultInjector(context, dies)
     with injector.injecting(0):
@@ -175,7 +176,7 @@ def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
     baseline = end_of(context)
 
     stride = _STRIDES.get(kind, 1) * (1 if everything else 4)
-    points = range(1 + (turn + dies) % stride, injector.calls + 1, stride)
+    points = range(1 + (turn // 3 + dies) % stride, injector.calls + 1, stride)
     for at in points:
         clear(context)
         with injector.injecting(at):
@@ -186,6 +187,7 @@ def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
     assert injector.hits == len(points)
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_step_may_run_twice(
     context: StorageContext, payloads: PayloadServer, kind: str
@@ -206,6 +208,7 @@ def test_every_step_may_run_twice(
     assert end_of(context) == once
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_workers_at_the_same_job_end_the_same(
     context: StorageContext, payloads: PayloadServer, kind: str
@@ -346,6 +349,7 @@ class S3Semantics:
             parsed["ResponseMetadata"]["HTTPStatusCode"] = 403
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_strict_s3_changes_nothing_in_the_end(
     context: StorageContext, payloads: PayloadServer, kind: str

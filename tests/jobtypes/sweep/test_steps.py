@@ -499,6 +499,7 @@ def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
     assert len(listener.calls) == CALLS
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, CALLS + 1))
 def test_after_a_worker_dies_at_any_call_the_next_one_continues(
@@ -517,6 +518,7 @@ def test_after_a_worker_dies_at_any_call_the_next_one_continues(
     assert checkpoints.get(step_input.job_id).version > left.version
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", range(2, CALLS + 1))
 def test_an_answer_that_is_lost_is_asked_for_again_and_counts_nothing_twice(
@@ -800,6 +802,7 @@ class Killing(Listener):
             raise KeyboardInterrupt
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("is_sent", [False, True])
 @pytest.mark.parametrize("number", range(4))
 def test_the_file_has_what_is_counted_whenever_a_worker_dies(

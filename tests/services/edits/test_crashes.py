@@ -138,6 +138,7 @@ def outcome(job_id: str, harness: Harness) -> dict[str, Any]:
     }
 
 
+@pytest.mark.turns(4)
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
 def test_a_request_that_died_and_is_sent_again_is_done_once(

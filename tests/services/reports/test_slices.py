@@ -232,6 +232,7 @@ def hook_report(harness: Harness, hook: Callable[[Any, dict[str, Any]], dict[str
     harness.machines.invoke = invoke
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 def test_a_report_that_dies_at_any_write_is_sent_once_and_complete(
     harness: Harness, manifest: str, applied: bool, everything: bool, turn: int
@@ -239,7 +240,7 @@ def test_a_report_that_dies_at_any_write_is_sent_once_and_complete(
     expected = files_of(harness, sliced(harness, manifest))
     # A write that one turn it dies before, it dies after three turns later.
     step = 1 if everything else 6
-    for number in range(1 + (turn + step // 2 * applied) % step, WRITES + 1, step):
+    for number in range(1 + (turn // 2 + step // 2 * applied) % step, WRITES + 1, step):
         dying = Dying(number, applied)
 
         def watched(function: Any, event: dict[str, Any], dying: Dying = dying) -> dict[str, Any]:
