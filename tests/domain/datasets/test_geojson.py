@@ -170,6 +170,31 @@ def test_too_deep_nesting_is_refused(depth: int, brackets: str) -> None:
     assert codes(collection(feature(1, x="?")).replace('"?"', inner)) == [("TOO_DEEP", 2)]
 
 
+@pytest.mark.parametrize("empty", ["[]", "{}"])
+def test_an_empty_list_or_object_at_level_33_is_too_deep(empty: str) -> None:
+    inner = "[" * 28 + empty + "]" * 28
+    text = collection(feature(1, x="?"))
+
+    assert codes(text.replace('"?"', inner)) == [("TOO_DEEP", 2)]
+    assert codes(text.replace('"?"', inner[1:-1])) == []
+
+
+def test_what_is_next_to_the_features_is_read_as_strictly() -> None:
+    assert codes(collection(feature(), x="?").replace('"?"', "1e400")) == [("NUMBER_BAD", 1)]
+    for depth, expected in [(31, []), (32, [("TOO_DEEP", 1)])]:
+        text = collection(feature(), x="?").replace('"?"', "[" * depth + "]" * depth)
+        assert codes(text) == expected
+
+
+def test_an_integer_beyond_all_floats_is_too_large_however_it_is_written() -> None:
+    _, findings = read(collection(feature(1, x=10**400)))
+
+    assert [(each.code, each.line, each.feature_id) for each in findings] == [
+        ("NUMBER_BAD", 2, "1")
+    ]
+    assert codes(collection(feature(1, x=10**300))) == []
+
+
 def test_nesting_of_32_levels_is_read() -> None:
     inner = "[" * 28 + "1" + "]" * 28  # in properties, a feature, the features, the collection
 
@@ -191,10 +216,25 @@ def test_another_reference_system_is_refused(crs: Any) -> None:
     assert codes(collection(feature(), crs=crs)) == [("CRS_UNSUPPORTED", 1)]
 
 
-def test_crs84_may_be_named() -> None:
-    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+@pytest.mark.parametrize("crs", [None, {"type": "name", "properties": {"name": "EPSG:3857"}}])
+def test_another_reference_system_is_refused_wherever_it_is_named(crs: Any) -> None:
+    point = {"type": "Point", "coordinates": [1, 2]}
+    many = {"type": "GeometryCollection", "geometries": [point | {"crs": crs}]}
 
-    assert codes(collection(feature(), crs=crs, name="districts")) == []
+    for each in (feature(1) | {"crs": crs}, feature(1, point | {"crs": crs}), feature(1, many)):
+        features, findings = read(collection(each))
+
+        assert not features
+        assert [(each.code, each.line) for each in findings] == [("CRS_UNSUPPORTED", 2)]
+
+
+@pytest.mark.parametrize(
+    "name", ["urn:ogc:def:crs:OGC:1.3:CRS84", "http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
+)
+def test_crs84_may_be_named(name: str) -> None:
+    crs = {"type": "name", "properties": {"name": name}}
+
+    assert codes(collection(feature() | {"crs": crs}, crs=crs, name="districts")) == []
 
 
 @pytest.mark.parametrize(
@@ -271,6 +311,9 @@ def test_an_open_ring_is_refused_at_its_end() -> None:
         {"type": "Point", "coordinates": []},
         {"type": "Polygon", "coordinates": []},
         {"type": "MultiPolygon", "coordinates": [[]]},
+        {"type": "Polygon", "coordinates": [[]]},
+        {"type": "MultiPolygon", "coordinates": [[[]], []]},
+        {"type": "MultiPoint", "coordinates": [[]]},
         {"type": "MultiLineString", "coordinates": [[], []]},
         {"type": "GeometryCollection", "geometries": []},
     ],

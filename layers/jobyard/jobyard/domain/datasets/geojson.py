@@ -1,7 +1,6 @@
 """Reads the features of GeoJSON (RFC 7946) as a stream, strictly, with findings at their places."""
 
 import json
-import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
@@ -41,11 +40,22 @@ _MAX_PLACED = 20  # findings of a feature whose place is searched: each search r
 _MAX_ERRORS = 1_000  # of a feature
 _MAX_MEMBERS = 100  # names of unknown members that are reported once each
 _CRS84 = frozenset(
-    {"urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:OGC::CRS84", "OGC:CRS84", "CRS84"}
+    {
+        "urn:ogc:def:crs:OGC:1.3:CRS84",
+        "urn:ogc:def:crs:OGC::CRS84",
+        "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
+        "https://www.opengis.net/def/crs/OGC/1.3/CRS84",
+        "OGC:CRS84",
+        "CRS84",
+    }
 )
-_FEATURE_MEMBERS = frozenset({"type", "id", "geometry", "properties", "bbox"})
-_GEOMETRY_MEMBERS = frozenset({"type", "coordinates", "bbox"})
-_COLLECTION_MEMBERS = frozenset({"type", "geometries", "bbox"})
+_CRS_MESSAGE = (
+    "only CRS84 is read, longitude and latitude of WGS 84: transform the file, or leave `crs` out"
+)
+_FEATURE_MEMBERS = frozenset({"type", "id", "geometry", "properties", "bbox", "crs"})
+_GEOMETRY_MEMBERS = frozenset({"type", "coordinates", "bbox", "crs"})
+_COLLECTION_MEMBERS = frozenset({"type", "geometries", "bbox", "crs"})
+_LEVELS = {"Point": 0, "LineString": 1, "Polygon": 2}  # of lists within those of the coordinates
 _KINDS = ("Point", "LineString", "Polygon", *SINGLE_OF, COLLECTION)
 _NUMBERS = (int, float)  # the types of numbers; a bool is none
 
@@ -135,10 +145,11 @@ class FeatureReader(FindingLevels):
                 message += ": put it into a FeatureCollection"
             raise JsonError(GeoJsonCheck.COLLECTION_BAD, *place, message)
         if name == "crs" and not _is_crs84(value):
-            message = "only CRS84 is read, longitude and latitude of WGS 84: transform the file, "
-            message += "or leave `crs` out"
-            return [_finding(GeoJsonCheck.CRS_UNSUPPORTED, *place, message)]
-        return []
+            return [_finding(GeoJsonCheck.CRS_UNSUPPORTED, *place, _CRS_MESSAGE)]
+        wrong = _wrong_values([((), value)], 2, has_surrogates=False)
+        return [
+            _finding(check, *self._stream.place(path), message) for check, path, message in wrong
+        ]
 
     def _next_feature(self) -> tuple[Feature | None, list[FeatureFinding]]:
         if len(self._lines) == MAX_FEATURES:
@@ -254,6 +265,8 @@ class _FeatureCheck:
         return given if isinstance(given, str) else str(int(given))
 
     def _check_members(self, value: Mapping[str, Any], known: frozenset[str], path: Path) -> None:
+        if "crs" in value and not _is_crs84(value["crs"]):
+            self.add(GeoJsonCheck.CRS_UNSUPPORTED, (*path, "crs"), _CRS_MESSAGE)
         for name in value.keys() - known - self._reported:
             if len(self._reported) < _MAX_MEMBERS:
                 self._reported.add(name)
@@ -263,26 +276,13 @@ class _FeatureCheck:
     def _check_values(self, feature: Mapping[str, Any]) -> None:
         """Check the depth, numbers and texts of a feature, but not its positions."""
         has_surrogates = self._stream.text_has("\\ud")
-        pending: list[tuple[Path, Any]] = [
+        values: list[tuple[Path, Any]] = [
             ((name,), value)
             for name, value in feature.items()
             if name != "geometry" or has_surrogates
         ]
-        while pending:
-            path, value = pending.pop()
-            if len(path) > MAX_DEPTH - 2:  # the collection and its list of features are two levels
-                self.add(GeoJsonCheck.TOO_DEEP, path, DEPTH_MESSAGE)
-                return
-            if isinstance(value, dict):
-                pending += [((*path, name), each) for name, each in value.items()]
-                if has_surrogates and not all(map(_is_text, value)):
-                    self.add(GeoJsonCheck.TEXT_BAD, path, "a key has half of a surrogate pair")
-            elif isinstance(value, list):
-                pending += [((*path, index), each) for index, each in enumerate(value)]
-            elif isinstance(value, float) and not math.isfinite(value):
-                self.add(GeoJsonCheck.NUMBER_BAD, path, "the number is too large")
-            elif has_surrogates and isinstance(value, str) and not _is_text(value):
-                self.add(GeoJsonCheck.TEXT_BAD, path, "the text has half of a surrogate pair")
+        for check, path, message in _wrong_values(values, 3, has_surrogates=has_surrogates):
+            self.add(check, path, message)
 
     def _geometry(self, value: Any, path: Path) -> Geometry | None:
         """The geometry in a JSON value; None if there is none, or it has an error."""
@@ -336,14 +336,14 @@ class _FeatureCheck:
 
     def _part(self, kind: str, value: Any, path: Path) -> list[Any] | None:
         """The coordinates of a point, line or polygon; None if it is empty or has an error."""
+        if _is_empty(value, _LEVELS[kind]):
+            self.add(GeoJsonCheck.GEOMETRY_EMPTY, path, f"a {kind} has no coordinates")
+            return None
         if kind == "Point":
             message = _position_error(value)
             if message:
                 self.add(GeoJsonCheck.POSITION_BAD, path, message)
             return None if message else list(value)
-        if value == []:
-            self.add(GeoJsonCheck.GEOMETRY_EMPTY, path, f"a {kind} has no coordinates")
-            return None
         if kind == "LineString":
             return list(value) if self._are_positions(value, path, 2, "a line") else None
         if not isinstance(value, list):
@@ -428,6 +428,37 @@ def _position_error(value: Any) -> str:
     if len(value) == 3 and not abs(value[2]) <= sys.float_info.max:
         return "the height is too large"
     return ""
+
+
+def _wrong_values(
+    values: list[tuple[Path, Any]], level: int, *, has_surrogates: bool
+) -> Iterator[tuple[GeoJsonCheck, Path, str]]:
+    """What is wrong with the depth, the numbers and the texts of some values within one that is
+    `level` levels deep. After one that is too deep, nothing more is checked.
+    """
+    pending = list(values)
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, dict | list) and len(path) > MAX_DEPTH - level:
+            yield GeoJsonCheck.TOO_DEEP, path, DEPTH_MESSAGE
+            return
+        if isinstance(value, dict):
+            pending += [((*path, name), each) for name, each in value.items()]
+            if has_surrogates and not all(map(_is_text, value)):
+                yield GeoJsonCheck.TEXT_BAD, path, "a key has half of a surrogate pair"
+        elif isinstance(value, list):
+            pending += [((*path, index), each) for index, each in enumerate(value)]
+        elif isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
+            yield GeoJsonCheck.NUMBER_BAD, path, "the number is too large"
+        elif has_surrogates and isinstance(value, str) and not _is_text(value):
+            yield GeoJsonCheck.TEXT_BAD, path, "the text has half of a surrogate pair"
+
+
+def _is_empty(value: Any, levels: int) -> bool:
+    """Whether a list has nothing but, on some levels, lists that are empty."""
+    if not isinstance(value, list):
+        return False
+    return not value or (levels > 0 and all(_is_empty(each, levels - 1) for each in value))
 
 
 def _is_crs84(value: Any) -> bool:
