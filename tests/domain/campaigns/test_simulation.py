@@ -530,6 +530,7 @@ def test_a_simulation_has_a_limit_of_attempts() -> None:
         ({"campaign": {}}, ["campaign.kind"]),
         ({"campaign": {"kind": "scheduled"}}, ["campaign.to"]),
         ({"campaign": AT_ONCE | {"speed": 1}}, ["campaign.speed"]),
+        ({"campaign": AT_ONCE | {"zone": "Moon/Crater"}}, ["campaign.zone"]),
         ({"campaign": FRIDAYS | {"calendar": "nights"}}, ["campaign.calendar"]),
         ({"campaign": FRIDAYS | {"calendar": {"name": 1}}}, ["campaign.calendar.name"]),
         ({"targets": None}, ["targets"]),

@@ -77,7 +77,10 @@ def zone_name_of(where: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidRule(where, f"{_ZONES}, not {value!r}")
-    zone_named(value)
+    try:
+        zone_named(value)
+    except InvalidRule as error:
+        raise InvalidRule(where, error.allowed) from None
     return value
 
 
