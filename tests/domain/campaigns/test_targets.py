@@ -106,6 +106,8 @@ def test_an_invalid_target_is_found_by_line_and_column(
     [
         ("a,1.1.1.1\na,1.1.1.1", ("TARGET_REPEATED", 3, 1), "on line 2, with the same fields", 1),
         ("a,X.org\nb,x.org", ("ADDRESS_REPEATED", 3, 3), "address of the target on line 2", 2),
+        ("a,x.org\nb,https://x.org:443/", ("ADDRESS_REPEATED", 3, 3), "also the address of", 2),
+        ("a,http://x.org:80\nb,HTTP://x.org/", ("ADDRESS_REPEATED", 3, 3), "also the address", 2),
     ],
 )
 def test_a_repeated_target_or_address_is_a_warning(
@@ -116,6 +118,13 @@ def test_a_repeated_target_or_address_is_a_warning(
     assert positions(findings) == [expected]
     assert words in findings[0].message
     assert (reader.worst_level, reader.count) == ("warning", count)
+
+
+@pytest.mark.parametrize("other", ["x.org:8443", "http://x.org", "https://x.org/A", "x.org:80"])
+def test_another_port_scheme_or_path_is_another_address(other: str) -> None:
+    _, findings = read(f"{HEADER}a,https://x.org/a\nb,https://x.org\nc,{other}")
+
+    assert findings == []
 
 
 @pytest.mark.parametrize(

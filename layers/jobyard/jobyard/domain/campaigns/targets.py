@@ -18,7 +18,7 @@ from jobyard.domain.manifests.json_lines import object_on, place_of, shown_value
 from jobyard.domain.manifests.lines import Span, spans
 from jobyard.domain.manifests.validation import Cell
 from jobyard.domain.schedules.wall_clock import zone_named
-from jobyard.domain.urls import error_in
+from jobyard.domain.urls import DEFAULT_PORTS, error_in
 
 MAX_TARGETS = 100_000
 MAX_INLINE_TARGETS = 1_000
@@ -190,13 +190,21 @@ class _Checker:
     def _same_address(self, target: CampaignTarget, number: int, cells: Cells) -> list[Finding]:
         if not target.address:
             return []
-        address = _hash_of(target.address.lower())
+        address = _hash_of(_called_url(target.address))
         first = self._addresses.setdefault(address, number)
         if first == number:
             return []
         message = f"{quoted(target.address)} is also the address of the target "
         message += f"{self._place.format(first)}: two tasks will call it"
         return [TargetCheck.ADDRESS_REPEATED.at(number, cells["address"].column, message)]
+
+
+def _called_url(address: str) -> str:
+    """The URL at which a device is called, the same however its address is written."""
+    scheme, _, rest = (address if "://" in address else f"https://{address}").partition("://")
+    host, _, path = rest.partition("/")
+    host = host.lower().removesuffix(f":{DEFAULT_PORTS[scheme.lower()]}")
+    return f"{scheme.lower()}://{host}/{path}".rstrip("/")
 
 
 def _hash_of(*texts: str) -> bytes:
