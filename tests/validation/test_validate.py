@@ -137,6 +137,23 @@ def test_overlaps_with_a_neighbour_and_between_changes_are_found_once() -> None:
     assert report.failures[0].position is not None
 
 
+def test_the_areas_of_a_collection_are_areas_too() -> None:
+    squares = [feature("", (x, 0, x + 1, 1)).geometry for x in (0, 1)]  # they share a border
+    point = {"type": "Point", "coordinates": [9, 9]}
+    several = feature("1", {"type": "GeometryCollection", "geometries": [*squares, point]})
+    bow = [[0, 0], [2, 2], [2, 0], [0, 1], [0, 0]]
+    invalid = {"type": "GeometryCollection", "geometries": [feature("", bow).geometry, squares[1]]}
+
+    overlapping = validated([NO_OVERLAP], [several], changed=[feature("2", (1.5, 0, 3, 1))])
+    beside = validated([NO_OVERLAP], [several], changed=[feature("2", (2, 0, 3, 1))])
+    skipped = validated([NO_OVERLAP], [feature("1", invalid)], changed=[feature("2", (1, 0, 3, 1))])
+
+    assert broken(overlapping) == [("OVERLAP", "2", ("1",))]
+    assert beside.is_valid
+    assert skipped.is_valid
+    assert skipped.skipped == ("1",)
+
+
 def test_areas_that_share_a_border_do_not_overlap_even_where_rounding_moved_it() -> None:
     slanted = [[1, 0], [2, 0], [2, 1], [1, 1], [1 - 4e-8, 0.5], [1, 0]]
 

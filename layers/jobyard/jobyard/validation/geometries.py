@@ -10,6 +10,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.geometry import COLLECTION
 
 _AREAS = ("Polygon", "MultiPolygon")
 _REASON = re.compile(r"(?P<reason>[^\[]*)\[(?P<x>[-+.e\d]+) (?P<y>[-+.e\d]+)")
@@ -34,11 +35,17 @@ def rounded(geometry: BaseGeometry, precision: int) -> BaseGeometry:
 
 
 def area_of(feature: Feature, precision: int) -> BaseGeometry | None:
-    """The area of a feature as it is stored, perhaps invalid; None if its geometry is none."""
+    """The area of a feature as it is stored, perhaps invalid; None if its geometry has none."""
     geometry, _ = geometry_of(feature)
-    if geometry is None or geometry.geom_type not in _AREAS:
+    if geometry is None:
         return None
-    return rounded(geometry, precision)
+    parts = shapely.get_parts(geometry) if geometry.geom_type == COLLECTION else [geometry]
+    areas = [rounded(each, precision) for each in parts if each.geom_type in _AREAS]
+    if len(areas) < 2:
+        return areas[0] if areas else None
+    if all(each.is_valid for each in areas):
+        return shapely.union_all(areas)
+    return shapely.GeometryCollection(areas)
 
 
 def repaired(geometry: BaseGeometry) -> BaseGeometry:
@@ -58,7 +65,7 @@ def reason_of(geometry: BaseGeometry) -> tuple[str, tuple[float, float] | None]:
 def wide_parts(geometry: BaseGeometry, width: float) -> Iterator[BaseGeometry]:
     """The polygons of a geometry that are wider than `width`, as a strip of their area would be."""
     for part in shapely.get_parts(geometry, return_index=False):
-        if part.geom_type == "GeometryCollection":
+        if part.geom_type == COLLECTION:
             yield from wide_parts(part, width)
         elif part.geom_type == "Polygon" and 2 * part.area > width * part.length:
             yield part
