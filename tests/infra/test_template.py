@@ -69,7 +69,11 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "SchedulesTable": (
         "schedule_id",
         "",
-        {"due": ("due_shard", "due_at"), "listed": ("shelf", "title")},
+        {
+            "due": ("due_shard", "due_at"),
+            "listed": ("shelf", "title"),
+            "problems": ("problem_partition", "problem_at"),
+        },
         False,
     ),
     "OccurrencesTable": ("schedule_id", "at", {}, False),

@@ -122,7 +122,9 @@ _ENUMS = {
     "ScheduleEvent": "An event that a person may send to a schedule.",
     "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while one of its "
     "jobs is active, else how the latest run ended, else `Idle`.",
-    "ScheduleFilter": "Which schedules a list shows: those with a label, or those that wait.",
+    "ScheduleFilter": "Which schedules a list shows: those with a label, those that wait, or those "
+    "with a `problem`: a run that failed, or was skipped although nobody wanted that, in the last "
+    "24 hours.",
     "LoadState": "How far the load of a dataset is: `loading`, `loaded`, `refused` for the file's "
     "errors or the name, or `failed` when the machine has given up.",
     "ExportState": "How far an export is: `exporting`, `ready`, or `failed` when the machine has "

@@ -42,11 +42,13 @@ from jobyard.store.tables import ScheduleItem, save_if
 
 DUE_SHARDS = 4  # partitions of the due index: 10,000 schedules may start within one minute
 _DUE_PAGE = 200  # items of the due index in one read
+_PROBLEMS = "schedules"  # the partition of the index by problem
 _LIST_PARTITIONS = {False: "schedules", True: "system"}  # of the index by title; by `is_system`
 
 
 def _item(schedule: Schedule) -> ScheduleItem:
     due_at = schedule.due_at
+    problem_at = schedule.problem_at
     is_listed = schedule.state is not ScheduleState.DELETED
     policy = schedule.policy
     latest, skip = schedule.latest, schedule.last_skip
@@ -88,6 +90,8 @@ def _item(schedule: Schedule) -> ScheduleItem:
         title=f"{natural_key(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
         due_shard=_shard(schedule.schedule_id) if due_at else None,
         due_at=to_ms_or_none(due_at),
+        problem_partition=_PROBLEMS if problem_at else None,
+        problem_at=to_ms_or_none(problem_at),
         state=schedule.state.value,
         version=schedule.version,
         body=body,
@@ -263,6 +267,37 @@ def next_due(number: int) -> list[Schedule]:
     ]
     items.sort(key=lambda item: item.due_at)
     return [*_readable(items[:number])]
+
+
+@dataclass(frozen=True)
+class ProblemSchedules:
+    """Schedules with a problem, the latest first, and how many more have one: or even more, unless
+    that `is_exact`.
+    """
+
+    items: tuple[Schedule, ...]
+    more: int
+    is_exact: bool
+
+
+def with_problem(since: datetime, *, limit: int, counted: int) -> ProblemSchedules:
+    """Up to `limit` schedules with a problem since a time, of which up to `counted` are counted.
+
+    The index gives the ids. Items from before there was one are in it with their next write.
+    """
+    keys = [
+        *ScheduleItem.problems.query(
+            _PROBLEMS,
+            range_key_condition=ScheduleItem.problem_at >= to_ms(since),
+            scan_index_forward=False,
+            limit=counted + 1,
+        )
+    ]
+    ids = [key.schedule_id for key in keys[:limit]]
+    found = {each.schedule_id: each for each in _readable(ScheduleItem.batch_get(ids))}
+    items = tuple(found[each] for each in ids if each in found)
+    more = len(keys[:counted]) - len(ids)
+    return ProblemSchedules(items, more, is_exact=len(keys) <= counted)
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,20 @@ class ByTitleIndex(GlobalSecondaryIndex["ScheduleItem"]):
     title = UnicodeAttribute(range_key=True)
 
 
+class ProblemIndex(GlobalSecondaryIndex["ScheduleItem"]):
+    """Schedules with a run that failed or was skipped although nobody wanted that; sparse.
+
+    Only keys are projected, so that a run that succeeds does not write to this index.
+    """
+
+    class Meta:
+        index_name = "problems"
+        projection = KeysOnlyProjection()
+
+    problem_partition = UnicodeAttribute(hash_key=True)
+    problem_at = NumberAttribute(range_key=True)
+
+
 class ScheduleItem(Model):
     """A schedule."""
 
@@ -298,11 +312,14 @@ class ScheduleItem(Model):
     title = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(null=True)
     due_at = NumberAttribute(null=True)
+    problem_partition = UnicodeAttribute(null=True)
+    problem_at = NumberAttribute(null=True)
     state = UnicodeAttribute()
     version = NumberAttribute()
     body = DocumentAttribute()
     due = DueIndex()
     listed = ByTitleIndex()
+    problems = ProblemIndex()
 
 
 class OccurrenceItem(Model):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobyard.domain.schedules.occurrence import SkipReason
 
 SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
+PROBLEMS_OF = timedelta(hours=24)  # runs that failed or were skipped, on lists and the home page
 REMINDED_AFTER = timedelta(hours=24)  # after a mail about a failed job, while jobs fail
 MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999, in milliseconds since 1970
@@ -111,13 +112,14 @@ class ScheduleLabel(StrEnum):
 
 
 class ScheduleFilter(StrEnum):
-    """Which schedules a list shows: those with a label, or those that wait."""
+    """Which schedules a list shows: those with a label, those that wait, or with a problem."""
 
     IDLE = ScheduleLabel.IDLE.value
     IN_PROGRESS = ScheduleLabel.IN_PROGRESS.value
     COMPLETED = ScheduleLabel.COMPLETED.value
     FAILED = ScheduleLabel.FAILED.value
     WAITING = "waiting"  # with a next run and no active job
+    PROBLEM = "problem"  # with a run that failed, or was skipped unwanted, in the last 24 hours
 
 
 class OverlapPolicy(StrEnum):
@@ -246,6 +248,22 @@ class Schedule:
         resume_at = self.resume_at if self.state is ScheduleState.SUSPENDED else None
         times = (self.next_at, self.next_check_at, resume_at)
         return min((each for each in times if each), default=None)
+
+    @property
+    def problem_at(self) -> datetime | None:
+        """When its latest run failed, or a run was last skipped although nobody wanted that: the
+        later of both; None if neither, or if it is deleted.
+        """
+        if self.state is ScheduleState.DELETED:
+            return None
+        has_failed = self.latest is not None and self.latest.state is JobState.FAILED
+        failed_at = self.latest.ended_at if self.latest and has_failed else None
+        skipped_at = self.last_skip.decided_at if self.last_skip else None
+        return max((each for each in (failed_at, skipped_at) if each), default=None)
+
+    def has_problem(self, now: datetime) -> bool:
+        """Whether it had a problem in the last 24 hours."""
+        return self.problem_at is not None and self.problem_at >= now - PROBLEMS_OF
 
     @property
     def label(self) -> ScheduleLabel:

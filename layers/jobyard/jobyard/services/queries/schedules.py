@@ -225,7 +225,8 @@ def list_schedules(
     while True:
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
         checked += len(page.items)
-        views = (schedule_view(each, context) for each in page.items if _may_have(each, label))
+        read = (each for each in page.items if _may_have(each, label, context.now))
+        views = (schedule_view(each, context) for each in read)
         found += [view for view in views if label != ScheduleFilter.WAITING or view.next_run]
         after = page.after
         if not after or len(found) >= limit:
@@ -234,8 +235,10 @@ def list_schedules(
             return ScheduleList(tuple(found), after, Searched(checked, page.items[-1].title))
 
 
-def _may_have(found: Schedule, label: str) -> bool:
+def _may_have(found: Schedule, label: str, now: datetime) -> bool:
     """Whether the schedule has the label; for `WAITING`, whether it may, without its next run."""
+    if label == ScheduleFilter.PROBLEM:
+        return found.has_problem(now)
     return not found.active if label == ScheduleFilter.WAITING else label in {"", found.label}
 
 
