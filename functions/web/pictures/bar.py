@@ -1,10 +1,11 @@
 """The bar of counts: how much of a whole is in each state."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from markupsafe import Markup
 
-from jobyard.domain.jobs.job import PROGRESS_ORDER, labels_for
+from jobyard.domain.jobs.job import PROGRESS_ORDER
 from jobyard.domain.jobs.task import TaskState
 from web.filters import words
 
@@ -12,11 +13,18 @@ _ORDER = (*(each.value for each in PROGRESS_ORDER[:-1]), TaskState.RESCHEDULED, 
 _MIN_WIDTH = 1.0  # percent: a state with few jobs is still seen
 
 
-def bar(counts: Mapping[str, int], *, height: int = 8, noun: str = "jobs") -> Markup:
-    """A bar of jobs or tasks by state, as wide as its place; grey without any."""
+def bar(
+    counts: Mapping[str, int],
+    labels: Mapping[str, str] = MappingProxyType({}),
+    *,
+    height: int = 8,
+    noun: str = "jobs",
+) -> Markup:
+    """A bar of jobs or tasks by state, as wide as its place; grey without any. `labels` are what
+    users call the states of this job type; a state without one has its own name.
+    """
     shown = _in_progress_order(counts)
-    names = labels_for("deposit") if noun == "jobs" else {}
-    title = _counts_text(shown, names) or f"no {noun}"
+    title = _counts_text(shown, labels) or f"no {noun}"
     parts, left = [], 0.0
     for (state, _), width in zip(shown, _widths([count for _, count in shown]), strict=True):
         parts.append(
@@ -34,7 +42,7 @@ def bar(counts: Mapping[str, int], *, height: int = 8, noun: str = "jobs") -> Ma
 def _counts_text(counts: Iterable[tuple[str, int]], names: Mapping[str, str]) -> str:
     """Counts by state: "84,213 completed, 12 failed"."""
     return ", ".join(
-        f"{count:,} {names.get(state, words(state)).lower()}" for state, count in counts
+        f"{count:,} {words(names.get(state, state)).lower()}" for state, count in counts
     )
 
 

@@ -1,6 +1,7 @@
 """Batches: the list, one batch with its parts, and what people do with it."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,7 +24,7 @@ from jobyard.services.queries import findings as finding_queries
 from jobyard.services.queries import job_csv
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
-from jobyard.services.queries.job_types import state_labels
+from jobyard.services.queries.job_types import labels_of_types, state_labels
 from jobyard.services.reports import commands as report_commands
 from web.batch_page import (
     batch_poll_s,
@@ -46,6 +47,10 @@ from web.responses import page, see_other, shared_page
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 50
+_SUBMITTED = {
+    "24h": ("In the last 24 hours", timedelta(hours=24)),
+    "7d": ("In the last 7 days", timedelta(days=7)),
+}
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
 _OPERATIONS_SHOWN = 20  # in the history
 _OPERATION_POLL_S = 2
@@ -63,20 +68,26 @@ def _list_values(request: PageRequest) -> dict[str, Any]:
     state, collection = request.query.get("state", ""), request.query.get("collection", "")
     if state not in {*BatchState}:
         state = ""
-    pagination = request.pagination("batches", state, collection)
+    submitted = request.query.get("submitted", "")
+    if submitted not in _SUBMITTED:
+        submitted = ""
+    pagination = request.pagination("batches", state, collection, submitted)
     found = batch_queries.list_batches(
         request.query_context,
         state=state,
         collection=collection,
         after=pagination.start(request.query.get("cursor", ""), {}),
         limit=_PAGE_SIZE,
+        since=request.query_context.now - _SUBMITTED[submitted][1] if submitted else None,
     )
-    filters = {"state": state, "collection": collection}
+    filters = {"state": state, "collection": collection, "submitted": submitted}
     return {
         "batches": found.items,
+        "labels": labels_of_types(each.batch.job_type for each in found.items),
         "searched": found.searched,
         **page_links(request, pagination.next_cursor(found.after)),
         "options": [(each.name, each.labels["deposit"]) for each in BATCH.states],
+        "times": [("", "At any time"), *((name, each[0]) for name, each in _SUBMITTED.items())],
         "may_submit": request.may("batch", "submit"),
         **filters,
     }

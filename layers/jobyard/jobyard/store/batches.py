@@ -225,6 +225,28 @@ def of_submitter(sub: str, *, limit: int, before: str = "") -> BatchPage:
     return _page(BatchItem.by_submitter, sub, limit, before)
 
 
+def count_of_state(
+    state: str, now: datetime, *, limit: int, since: datetime | None = None
+) -> tuple[int, bool]:
+    """The number of batches in `state`, from the index, without those whose manifest was not
+    uploaded in time; and whether it is exact: up to `limit` are read. With `since`, only those
+    submitted since.
+    """
+    condition = BatchItem.submitted >= sortable(since) if since else None
+    found = [
+        *BatchItem.by_state.query(
+            state,
+            range_key_condition=condition,
+            scan_index_forward=False,
+            limit=limit + 1,
+            attributes_to_get=["expires"],
+        )
+    ]
+    until = (now + UPLOAD_GRACE).timestamp()
+    present = (each for each in found[:limit] if each.expires is None or each.expires > until)
+    return sum(1 for _ in present), len(found) <= limit
+
+
 def _page(index: Any, key: str, limit: int, before: str) -> BatchPage:
     condition = BatchItem.submitted < before if before else None
     found = index.query(

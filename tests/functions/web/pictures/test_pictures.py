@@ -69,9 +69,11 @@ def test_a_length_has_at_most_two_units(seconds: float, words: str) -> None:
 
 
 def test_a_bar_shows_counts_in_order_and_leaves_out_zeros_and_the_total() -> None:
-    picture = bar({"total": 1_204, "scheduled": 4, "succeeded": 1_200, "held": 0})
+    counts = {"total": 1_204, "scheduled": 4, "succeeded": 1_200, "held": 0}
 
-    assert title(picture) == "1,200 completed, 4 pending"
+    picture = bar(counts, {"succeeded": "Delivered"})
+
+    assert title(picture) == "1,200 delivered, 4 scheduled"
     assert re.findall(r'class="s-(\w+)"', picture) == ["succeeded", "scheduled"]
 
 

@@ -195,9 +195,16 @@ class BatchList:
 
 
 def list_batches(
-    context: QueryContext, *, state: str, collection: str, after: Mapping[str, str], limit: int
+    context: QueryContext,
+    *,
+    state: str,
+    collection: str,
+    after: Mapping[str, str],
+    limit: int,
+    since: datetime | None = None,
 ) -> BatchList:
-    """A page of batches: all that the actor may see, by `state` and `collection`, "" for any.
+    """A page of batches: all that the actor may see, by `state` and `collection`, "" for any; with
+    `since`, those submitted since.
 
     One filter has an index, and a second one is applied to its results. So such a page may read
     more batches than it shows, up to `MAX_SCANNED_BATCHES`.
@@ -216,6 +223,7 @@ def list_batches(
             (sees_all or each.is_submitted_by(actor.sub))
             and (not wanted or each.state == wanted)
             and (not collection or each.collection == collection)
+            and (since is None or each.submitted_at >= since)
             and not each.has_expired(context.now)
         )
 
@@ -226,15 +234,15 @@ def list_batches(
     elif wanted:
         pages = _pages(batches.of_state, wanted, after.get("before", ""), limit)
     else:
-        return _by_month(context, after, limit)
+        return _by_month(context, after, limit, since)
     found: list[Batch] = []
     before, scanned, last = "", 0, None
     for page in pages:
         found += filter(is_shown, page.items)
-        before = page.after
+        before = "" if _reaches(page, since) else page.after
         scanned += len(page.items)
         last = page.items[-1].submitted_at if page.items else last
-        if len(found) >= limit or scanned >= MAX_SCANNED_BATCHES:
+        if not before or len(found) >= limit or scanned >= MAX_SCANNED_BATCHES:
             break
     views = batch_views(found[:limit], context)
     if len(found) > len(views):
@@ -254,20 +262,33 @@ def _pages(
             return
 
 
-def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> BatchList:
+def _reaches(page: BatchPage, since: datetime | None) -> bool:
+    """Whether the batches after a page, which are older, were submitted before `since`."""
+    return since is not None and bool(page.items) and page.items[-1].submitted_at < since
+
+
+def _by_month(
+    context: QueryContext, after: Mapping[str, str], limit: int, since: datetime | None
+) -> BatchList:
     """All batches, newest first, month by month back to the first month with a batch."""
     month = after.get("month") or context.now.strftime("%Y-%m")
     before = after.get("before", "")
     first = batches.first_month()
+    if first and since:
+        first = max(first, since.strftime("%Y-%m"))
     found: list[Batch] = []
     scanned, read, last = 0, 0, None
     while first and month >= first and len(found) < limit and scanned < MAX_SCANNED_BATCHES:
         page = batches.of_month(month, limit=limit - len(found), before=before)
         scanned += len(page.items) + 1
-        found += [each for each in page.items if not each.has_expired(context.now)]
+        found += [
+            each
+            for each in page.items
+            if not each.has_expired(context.now) and (since is None or each.submitted_at >= since)
+        ]
         read += len(page.items)
         last = page.items[-1].submitted_at if page.items else last
-        before = page.after
+        before = "" if _reaches(page, since) else page.after
         month = month if before else month_before(month)
     has_more = bool(first) and month >= first
     following = {"month": month, "before": before} if has_more else None

@@ -1,6 +1,7 @@
 """Job types, as lists show them."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from jobyard.domain.jobs.job import JOB
@@ -17,6 +18,11 @@ def steps_of(name: str) -> tuple[str, ...]:
     """The steps of a job type, in order; () for a type that does not exist any more."""
     found = TYPES.get(name)
     return tuple(step for step, _ in found.steps) if found else ()
+
+
+def labels_of_types(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What users call the states of jobs, by the names of their types."""
+    return {name: state_labels(name) for name in {*names}}
 
 
 def state_labels(name: str) -> dict[str, str]:
