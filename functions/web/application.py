@@ -28,6 +28,8 @@ APP = APIGatewayHttpResolver()
 ROUTES = {
     "": ("home",),
     "activity": ("home",),
+    "failures": ("home",),
+    "undelivered": ("home",),
     "batches": ("uploads", "batches", "jobs"),
     "manifests": ("uploads",),
     "jobs": ("jobs",),

@@ -24,7 +24,12 @@ _LINKS = (
     ("Lifecycles", "/lifecycles/batch", "workflow", None),
 )
 # Where pages belong that are not below the address of a link.
-_PARENTS = {"schedules": "job-management", "calendars": "job-management"}
+_PARENTS = {
+    "schedules": "job-management",
+    "calendars": "job-management",
+    "failures": "",
+    "undelivered": "",
+}
 _PARENTS_OF_JOBS = {
     Origin.BATCH: "batches",
     Origin.SCHEDULE: "job-management",

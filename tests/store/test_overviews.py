@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobyard.domain.activity import Act, Subject
-from jobyard.domain.batches.batch import OPEN_BATCH_STATES, BatchState
+from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.progress import BatchProgress
 from jobyard.domain.cost import Usage
 from jobyard.domain.jobs.failures import Failure
@@ -15,6 +15,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.task import TaskState
 from jobyard.domain.overview import (
     NAME_BYTES_SHOWN,
+    FailuresByCode,
     HoldInForce,
     LastRun,
     LimitsInUse,
@@ -24,12 +25,12 @@ from jobyard.domain.overview import (
     OpenCampaign,
     Overview,
     ProblemRun,
-    RecentFailures,
     RefusedBatches,
     RunningJobs,
     ScheduleOverview,
     StateCount,
     SystemHealth,
+    UndeliveredReport,
     UndeliveredReports,
     WaitingBatch,
 )
@@ -60,6 +61,7 @@ def full(letter: str) -> Overview:
         text,
         counts,
         BatchProgress(1 / 3, 1e5 / 3),
+        "a" * 64,
     )
     states = {state.value: 10**5 for state in TaskState}
     campaign = OpenCampaign(
@@ -68,7 +70,8 @@ def full(letter: str) -> Overview:
     )
     running = RunningJobs("Tasks of device-update", 10**6, 10**6, "note" * 25, is_exact=False)
     held = HoldInForce(f"collection:{'a' * 64}", text, text, NOON)
-    named = NamedBatch(BATCH_ID, text, 10**6)
+    failing = tuple(NamedBatch(f"b{number:020d}", text, 10**7) for number in range(30))
+    report = UndeliveredReport(BATCH_ID, text, "queued", NOON)
     run = LastRun(SCHEDULE_ID, text, NOON, "Skipped", text)
     problem = ProblemRun(SCHEDULE_ID, text, NOON, SkipReason.PREVIOUS_ACTIVE)
     subject = Subject("schedule job", f"{SCHEDULE_ID}.20261122T120000Z", text, 10**6)
@@ -76,23 +79,21 @@ def full(letter: str) -> Overview:
     alarm = clean(text, overview_queries.REASON_BYTES_SHOWN)
     return Overview(
         open_batches=(an_open,) * overview_queries.OPEN_SHOWN,
-        counts={state: StateCount(20, is_exact=False) for state in sorted(OPEN_BATCH_STATES)},
-        failed_jobs=10**7,
-        failing_batches=30,
+        counts={state.value: StateCount(500, is_exact=False) for state in BatchState},
+        failing=failing,
         oldest_waiting=WaitingBatch(BATCH_ID, text, NOON),
-        failures=tuple(
-            RecentFailures(
-                code.value, 10**7, 30, (named,) * overview_queries.BATCHES_OF_A_GROUP, NOON, NOON
-            )
-            for code in Failure
-        ),
+        failures=tuple(FailuresByCode(code.value, failing, NOON, NOON) for code in Failure),
+        has_all_open=False,
+        has_all_failed=False,
         schedules=ScheduleOverview(
             (NextRun(SCHEDULE_ID, text, NOON),) * 10,
             (run,) * 5,
             (problem,) * 8,
             has_all_schedules=False,
+            more_problems=92,
+            is_exact=False,
         ),
-        undelivered=UndeliveredReports(20, is_exact=False, batch_id=BATCH_ID),
+        undelivered=UndeliveredReports((report,) * 20, is_exact=False),
         usage=Usage(1e9 / 3, 1e9 / 3, *[10**12] * 9),
         activity=(act,) * 30,
         system=SystemHealth((alarm,) * 16, 10**6, 9),
@@ -122,7 +123,7 @@ def test_it_says_the_same_after_it_was_stored(letter: str) -> None:
 
 
 def test_an_empty_one_says_the_same_after_it_was_stored() -> None:
-    found = Overview((), {}, 0, 0, None, ())
+    found = Overview((), {}, (), None, ())
 
     assert parse_overview(json.loads(json.dumps(document_of(found)))) == found
     unknown = replace(found, system=SystemHealth(None, None), activity=(), campaigns=())

@@ -1,7 +1,7 @@
 """The home page: is anything wrong, what is going on, what comes next; and what people did."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -11,14 +11,18 @@ from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.cost import price_usage
 from jobyard.domain.ids import is_batch_id
-from jobyard.domain.overview import Overview, SystemHealth
+from jobyard.domain.overview import Overview
 from jobyard.domain.rates import RATE_STEPS, RatePoint, RateRange, WaitLimit, wait_of
+from jobyard.services.access import authorize
 from jobyard.services.queries.activity import recent_activity
 from jobyard.services.queries.edits import own_work, worklist_version
-from jobyard.services.queries.overview import SCHEDULES_READ, overview
+from jobyard.services.queries.job_types import labels_of_types
+from jobyard.services.queries.overview import ENDED_OF, SCHEDULES_READ, overview
 from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
+from web.attention import problems_of, unread, unseen
 from web.edit_words import tile_of
+from web.failure_rows import failing_rows
 from web.filters import duration, local
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
@@ -29,10 +33,11 @@ from web.responses import own_part, page, versioned_page
 router = Router()  # type: ignore[no-untyped-call]
 
 _ORDER = [*BatchState]
-_OLD = timedelta(hours=24)  # a batch that has waited longer needs attention
+_ENDED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED})
 _PAGE_SIZE = 100
 _OWN_SHOWN = 8  # edit jobs
 _DEPLOYMENTS = 3  # in the legend of the picture, which marks all
+_BATCHES_NAMED = 3  # for each failure code
 
 
 @router.get("/")
@@ -47,8 +52,10 @@ def show_home() -> Response[str]:
         rate_range = RateRange.HOUR
     values = {
         "found": found,
-        "problems": _problems(found, request.query_context.now),
-        "is_partial": found.schedules is not None and not found.schedules.has_all_schedules,
+        "problems": problems_of(found, request.query_context.now),
+        "unchecked": [*unread(found, request), *unseen(found, request)],
+        "batches_named": _BATCHES_NAMED,
+        "labels": labels_of_types(each.job_type for each in found.open_batches),
         "schedules_read": SCHEDULES_READ,
         "cost": price_usage(found.usage) if found.usage else None,
         "counts": _counts(found),
@@ -101,88 +108,19 @@ def _own_work(request: PageRequest) -> dict[str, Any] | None:
     }
 
 
-def _system_problems(system: SystemHealth) -> list[dict[str, str]]:
-    """What is wrong with the system itself."""
-    problems = [*(system.alarms or ())]
-    if system.more_alarms:
-        problems.append(_number(system.more_alarms, "more alarm"))
-    if system.dead_letters:
-        problems.append(f"{_number(system.dead_letters, 'event')} could not be delivered")
-    if system.alarms is None:
-        problems.append("CloudWatch does not answer now, so the alarms are not known")
-    if system.dead_letters is None:
-        problems.append("SQS does not answer now, so the dead letters are not known")
-    return [{"words": each, "address": "/system"} for each in problems]
-
-
-def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
-    """What is wrong, in words, each with the address where one sees more."""
-    problems = _system_problems(found.system) if found.system else []
-    if found.failed_jobs:
-        is_exact = found.has_all_failures
-        jobs = _number(found.failed_jobs, "failed job", is_exact=is_exact)
-        batches = _number(found.failing_batches, "batch", is_exact=is_exact)
-        problems.append({"words": f"{jobs} in {batches}", "address": "/batches?state=failed"})
-    refused = found.refused
-    if refused and refused.number == 1:
-        words, address = refused.filename, f"/batches/{refused.batch_id}"
-        problems.append({"words": f"{words} failed as a whole", "address": address})
-    elif refused:
-        number = _number(refused.number, "batch", is_exact=refused.is_exact)
-        problems.append(
-            {"words": f"{number} failed as a whole", "address": "/batches?state=failed"}
-        )
-    oldest = found.oldest_waiting
-    if oldest and now - oldest.submitted_at > _OLD:
-        problems.append(
-            {
-                "words": f"{oldest.filename} has waited for more than a day",
-                "address": f"/batches/{oldest.batch_id}",
-            }
-        )
-    reports = found.undelivered
-    if reports and reports.number:
-        number = _number(reports.number, "report", is_exact=reports.is_exact)
-        problems.append(
-            {
-                "words": f"{number} did not arrive yet",
-                "address": reports_address(reports.batch_id),
-            }
-        )
-    return problems + _problem_runs(found)
-
-
-def _problem_runs(found: Overview) -> list[dict[str, str]]:
-    """The schedules with a run that failed, or was skipped although nobody wanted that."""
-    return [
-        {
-            "words": f"{run.title}: {run.skip_reason.description}"
-            if run.skip_reason
-            else f"{run.title}: the last run failed",
-            "address": f"/schedules/{run.schedule_id}/history",
-        }
-        for run in (found.schedules.problem_runs if found.schedules else ())
-    ]
-
-
-def _number(number: int, noun: str, *, is_exact: bool = True) -> str:
-    """A number with its noun: "1 batch", "2 batches", "20+ reports"."""
-    if number == 1 and is_exact:
-        return f"1 {noun}"
-    more = "" if is_exact else "+"
-    return f"{number:,}{more} {noun}{'es' if noun.endswith('ch') else 's'}"
-
-
 def _counts(found: Overview) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": BATCH.state(state).labels["deposit"],
-            "count": each.number if each.is_exact else f"{each.number}+",
-            "address": f"/batches?state={state}",
-            "state": state,
-        }
-        for state, each in sorted(found.counts.items(), key=lambda item: _ORDER.index(item[0]))
-    ]
+    """The counters of batches: of the open and failed ones, and of those that were submitted in the
+    last 24 hours and have ended otherwise.
+    """
+    hours = ENDED_OF // timedelta(hours=1)
+    rows = []
+    for state, each in sorted(found.counts.items(), key=lambda item: _ORDER.index(item[0])):
+        label, address = BATCH.state(state).labels["deposit"], f"/batches?state={state}"
+        if state in _ENDED:
+            label, address = f"{label} ({hours} h)", f"{address}&submitted={hours}h"
+        count = each.number if each.is_exact else f"{each.number:,}+"
+        rows.append({"label": label, "count": count, "address": address, "state": state})
+    return rows
 
 
 def _ranges(current: str) -> list[dict[str, Any]]:
@@ -237,6 +175,38 @@ def _act_row(act: Act) -> dict[str, Any]:
     kind = "batch" if is_batch_id(subject.subject_id) else subject.kind
     address = address_of(kind, subject.subject_id)
     return {"act": act, "address": address, "name": subject.title or subject.subject_id}
+
+
+@router.get("/failures")
+def list_failures() -> Response[str]:
+    """The open and failed batches with failed jobs, all or those with one failure code."""
+    request = current_request(router)
+    found = overview(request.query_context, request.site.system_clients)
+    given = request.query.get("code", "")
+    group = next((each for each in found.failures if each.code == given), None)
+    values = {
+        "code": given,
+        "group": group,
+        "rows": failing_rows(found, group.batches if group else (), given),
+        "options": [("", "Any code"), *((each.code, each.code) for each in found.failures)],
+        "unread": unread(found, request),
+        "may_requeue": request.may("job", "requeue"),
+    }
+    return page("failures.html", request, values, poll_s=LIST_POLL_S)
+
+
+@router.get("/undelivered")
+def list_undelivered() -> Response[str]:
+    """The reports that did not arrive yet, about what the reader may see."""
+    request = current_request(router)
+    authorize(request.actor, "batch", "view")
+    found = overview(request.query_context, request.site.system_clients).undelivered
+    rows = [
+        {"report": each, "address": reports_address(each.origin_id)}
+        for each in (found.reports if found else ())
+    ]
+    values = {"rows": rows, "has_more": found is not None and not found.is_exact}
+    return page("undelivered.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/activity")

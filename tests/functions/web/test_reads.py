@@ -221,6 +221,8 @@ def addresses(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
         "load": f"/datasets/{DATASET}/loads/l{'1' * 20}",
         "export": f"/datasets/{DATASET}/exports/o{'1' * 20}",
         "worklist of a worker": "/worklist",
+        "failures": "/failures?code=PAYLOAD_NOT_FOUND",
+        "undelivered reports": "/undelivered",
         "home of a worker": "/",
         "home of an admin in a team": "/",
     }

@@ -21,18 +21,19 @@ from jobyard.domain.batches.report import (
 )
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.freshness import CLAIM_TIME
-from jobyard.domain.ids import system_schedule_id
+from jobyard.domain.ids import schedule_id_of, system_schedule_id
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     Overview,
     ProblemRun,
     StateCount,
     SystemHealth,
+    UndeliveredReport,
     UndeliveredReports,
 )
 from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import LatestRun, Policy
+from jobyard.domain.schedules.schedule import LatestRun, Policy, Schedule
 from jobyard.services import holds
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor
@@ -40,7 +41,7 @@ from jobyard.services.queries import overview as overview_queries
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.services.system_clients import SystemClients
-from jobyard.store import activity, reports, schedules, tables
+from jobyard.store import activity, batches, reports, schedules, tables
 from tests.call_interceptor import Answer, Call, Listener
 from tests.functions.api.schedule_records import sweep
 from tests.harness import ADMIN, Harness, Payloads, single_files
@@ -135,26 +136,79 @@ def test_no_more_is_read_than_shown_and_the_number_says_so(
     shown = look(harness)
 
     assert len(shown.open_batches) == 2
-    assert shown.counts["processing"] == StateCount(2, is_exact=False)
-    assert not shown.has_all_failures
+    assert shown.counts["processing"] == StateCount(3, is_exact=True)
+    assert (shown.has_all_open, shown.has_all_failed) == (False, True)
 
 
-def test_failures_of_a_day_are_grouped_across_batches(harness: Harness, payloads: Payloads) -> None:
+def test_failed_jobs_are_grouped_across_batches(harness: Harness, payloads: Payloads) -> None:
     first = failed(harness, payloads, 3)
     harness.advance(timedelta(hours=20).total_seconds())
     second = failed(harness, payloads, 1)
 
     shown = look(harness)
 
-    assert (shown.failed_jobs, shown.failing_batches) == (4, 2)
+    assert [(each.batch_id, each.jobs) for each in shown.failing] == [(second, 1), (first, 3)]
     (group,) = shown.failures
-    assert (group.code, group.count, group.batch_count) == ("PAYLOAD_NOT_FOUND", 4, 2)
+    assert (group.code, group.count, shown.failed_jobs) == ("PAYLOAD_NOT_FOUND", 4, 4)
     assert [(each.batch_id, each.jobs) for each in group.batches] == [(first, 3), (second, 1)]
     assert group.first_seen_at
     assert group.last_seen_at
     assert timedelta(hours=20) <= group.last_seen_at - group.first_seen_at < timedelta(hours=21)
-    harness.advance(timedelta(hours=5).total_seconds())
-    assert [group.count for group in look(harness).failures] == [1]
+
+
+def test_old_failures_come_after_those_of_a_day(harness: Harness, payloads: Payloads) -> None:
+    old = failed(harness, payloads, 3)
+    harness.advance(timedelta(days=2).total_seconds())
+    names = [f"overview-{next(_numbers)}.txt" for _ in range(2)]
+    payloads.status |= {f"/{name}": 403 for name in names}
+    new = harness.drop(
+        single_files(payloads, {name: name.encode() for name in names}), collection="maps"
+    )
+
+    groups = look(harness).failures
+
+    batches_of = [[each.batch_id for each in group.batches] for group in groups]
+    assert batches_of == [[new], [old]]
+    assert [group.count for group in groups] == [2, 3]
+
+
+def test_batches_are_counted_up_to_a_bound_and_those_that_ended_for_a_day(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_queries, "OPEN_SHOWN", 2)
+    monkeypatch.setattr(overview_queries, "BATCHES_COUNTED", 4)
+    for _ in range(4):
+        opened(harness, payloads)
+    text = single_files(payloads, {f"overview-{next(_numbers)}.txt": b"1"})
+    harness.drop(text, collection="maps")
+    four = look(harness).counts
+    opened(harness, payloads)
+    harness.advance(60)
+    five = look(harness).counts
+    harness.advance(timedelta(days=2).total_seconds())
+    later = look(harness).counts
+
+    assert four["processing"] == StateCount(4, is_exact=True)
+    assert five["processing"] == StateCount(4, is_exact=False)
+    ended = [[each[state] for state in ("completed", "cancelled")] for each in (four, later)]
+    one, none = StateCount(1, is_exact=True), StateCount(0, is_exact=True)
+    assert ended == [[one, none], [none, none]]
+
+
+def test_a_depositor_learns_that_not_all_their_failed_batches_were_read(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_queries, "FAILED_READ", 1)
+    owner = Actor(sub_of("dora"), "dora", frozenset({"depositor"}))
+    for _ in range(2):
+        stored = batches.get(failed(harness, payloads, 1), harness.now())
+        moved = replace(stored, submitter="dora", submitter_sub=owner.sub)
+        batches.add_entry(moved, replace(stored.history[-1], cause=f"c{next(_numbers)}"))
+
+    shown = look(harness, owner)
+
+    assert shown.counts["failed"] == StateCount(2, is_exact=True)
+    assert (len(shown.failing), shown.has_all_failures) == (1, False)
 
 
 def test_the_oldest_waiting_batch_is_shown(harness: Harness, payloads: Payloads) -> None:
@@ -229,14 +283,74 @@ def test_a_run_that_was_missed_is_shown_for_a_day_though_others_ran_since(
     assert reasons == {SkipReason.MISSED}
 
 
+def a_daily_schedule(harness: Harness, title: str, at: str) -> Schedule:
+    """A schedule with a run each day."""
+    rule = recurrence_of({"kind": "daily", "at": at}, harness.now())
+    spec = ScheduleSpec(title, "sweep", rule, Policy(), sweep())
+    return schedule_commands.create(spec, harness.context(key=title))
+
+
+def fail_run(harness: Harness, found: Schedule) -> Schedule:
+    """The schedule after its latest run has failed now."""
+    now = harness.now()
+    run = LatestRun(now, now, JobState.FAILED, now)
+    return schedules.write(found, replace(found, latest=run, version=found.version + 1))
+
+
+def test_a_run_that_failed_is_shown_however_many_schedules_there_are(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_queries, "SCHEDULES_READ", 1)
+    monkeypatch.setattr(overview_queries, "_NEXT_RUNS_SHOWN", 1)
+    a_daily_schedule(harness, "a", "08:00")
+    a_daily_schedule(harness, "b", "09:00")
+    last = fail_run(harness, a_daily_schedule(harness, "c", "10:00"))
+
+    shown = look(harness).schedules
+
+    assert shown is not None
+    assert not shown.has_all_schedules
+    assert [run.title for run in shown.problem_runs] == ["c"]
+    succeeded = replace(last, latest=None, version=last.version + 1)
+    schedules.write(last, succeeded)
+    harness.advance(60)
+    assert look(harness).schedules.problem_runs == ()  # type: ignore[union-attr]
+
+
+def test_of_many_schedules_with_a_problem_some_are_named_and_the_rest_counted(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_queries, "_PROBLEMS_COUNTED", 11)
+    for number in range(10):
+        fail_run(harness, a_daily_schedule(harness, f"n{number}", "08:00"))
+        harness.advance(1)
+    ten = look(harness).schedules
+    for number in (10, 11):
+        fail_run(harness, a_daily_schedule(harness, f"n{number}", "08:00"))
+        harness.advance(60)
+    twelve = look(harness).schedules
+
+    assert ten is not None
+    assert [run.title for run in ten.problem_runs] == [f"n{number}" for number in range(9, 1, -1)]
+    assert (ten.more_problems, ten.is_exact) == (2, True)
+    assert twelve is not None
+    assert (twelve.more_problems, twelve.is_exact) == (3, False)
+
+
+def test_a_deleted_schedule_is_no_problem_any_more(harness: Harness) -> None:
+    failing = fail_run(harness, a_daily_schedule(harness, "gone", "08:00"))
+    assert look(harness).schedules.problem_runs  # type: ignore[union-attr]
+    schedule_commands.delete(failing.schedule_id, harness.context(reason="no use"))
+
+    assert look(harness).schedules.problem_runs == ()  # type: ignore[union-attr]
+
+
 def test_an_overview_says_that_it_did_not_look_at_all_schedules(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview_queries, "SCHEDULES_READ", 1)
-    rule = recurrence_of({"kind": "daily", "at": "09:00"}, harness.now())
     for number in range(2):
-        spec = ScheduleSpec(f"r{number}", "sweep", rule, Policy(), sweep())
-        schedule_commands.create(spec, harness.context(key=f"r{number}"))
+        a_daily_schedule(harness, f"r{number}", "09:00")
 
     shown = look(harness).schedules
 
@@ -250,7 +364,7 @@ def test_a_depositor_sees_their_own_batches_only(harness: Harness, payloads: Pay
 
     shown = look(harness, stranger)
 
-    assert (shown.open_batches, shown.failing_batches, shown.oldest_waiting) == ((), 0, None)
+    assert (shown.open_batches, shown.failing, shown.oldest_waiting) == ((), (), None)
     assert (shown.schedules, shown.undelivered, shown.usage, shown.activity) == (None,) * 4
     assert shown.system is None
     nobody = Actor(sub_of("nobody"), "nobody", frozenset())
@@ -284,7 +398,29 @@ def test_a_report_that_was_queued_a_moment_ago_is_not_missing(harness: Harness) 
     late = look(harness).undelivered
 
     assert new == UndeliveredReports()
-    assert late == UndeliveredReports(1, True, "b-late")
+    lost = UndeliveredReport("b-late", "s", "queued", now)
+    assert late == UndeliveredReports((lost,))
+
+
+def test_undelivered_reports_are_listed_up_to_a_bound_for_those_who_may_see_them(
+    harness: Harness,
+) -> None:
+    queued = Delivery(DeliveryState.QUEUED, harness.now())
+    origins = [f"b-late-{number}" for number in range(20)]
+    for origin_id in (*origins, schedule_id_of(b"late")):
+        at = harness.now()
+        reports.put_new(
+            Report(origin_id, 1, ReportKind.FIRST, at, (), "s", "OK", {}, 0, {}, queued)
+        )
+    harness.advance(LATE_AFTER.total_seconds())
+
+    as_admin, as_viewer = (look(harness, each).undelivered for each in (ADMIN, VIEWER))
+
+    assert as_admin is not None
+    assert (len(as_admin.reports), as_admin.is_exact) == (20, False)
+    assert as_viewer is not None
+    assert {each.kind for each in as_viewer.reports} == {"batch"}
+    assert len(as_viewer.reports) == 20 - ("schedule" in {each.kind for each in as_admin.reports})
 
 
 @dataclass
@@ -349,7 +485,7 @@ def test_computing_it_reads_no_more_with_a_longer_history(
     with reads(harness) as after:
         look(harness)
 
-    assert after.calls.total() == before.calls.total() <= 30
+    assert after.calls.total() == before.calls.total() <= 33
 
 
 def test_a_fresh_one_reads_one_item_and_calls_neither_cloudwatch_nor_sqs(

@@ -10,9 +10,10 @@ from datetime import datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.activity import Act
-from jobyard.domain.batches.batch import BATCH, OPEN_BATCH_STATES, BatchState
+from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, BatchProgress
 from jobyard.domain.cost import Usage
+from jobyard.domain.ids import is_child_id, is_edit_id, origin_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean_fields
@@ -42,6 +43,7 @@ class OpenBatch:
     why: str
     counts: Mapping[str, int]
     progress: BatchProgress = UNKNOWN_PROGRESS
+    job_type: str = ""
 
     def __post_init__(self) -> None:
         clean_fields(
@@ -98,19 +100,21 @@ class WaitingBatch:
 
 
 @dataclass(frozen=True)
-class RecentFailures:
-    """Jobs that failed with the same code in the last 24 hours, and the batches with most of them.
+class FailuresByCode:
+    """Failed jobs with the same code, and all batches with them, of those that were read.
 
-    `batch_count` is the number of all batches with this code among those that were read. The first
-    of the jobs failed at `first_seen_at`, the last at `last_seen_at`; None if unknown.
+    The first of the jobs failed at `first_seen_at`, the last at `last_seen_at`; None if unknown.
     """
 
     code: str
-    count: int
-    batch_count: int
     batches: tuple[NamedBatch, ...]  # with the number of such jobs, most first
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of these jobs."""
+        return sum(each.jobs for each in self.batches)
 
     @property
     def description(self) -> str:
@@ -162,26 +166,54 @@ class ProblemRun:
 @dataclass(frozen=True)
 class ScheduleOverview:
     """The next runs of all schedules, soonest first, and their last occurrences, newest first, the
-    skipped ones too. `problem_runs` are the newest. Past runs are those of some schedules unless
-    `has_all_schedules`.
+    skipped ones too. Those are the occurrences of some schedules unless `has_all_schedules`.
+
+    `problem_runs` are the newest, of all schedules. `more_problems` schedules have others; even
+    more unless `is_exact`.
     """
 
     next_runs: tuple[NextRun, ...] = ()
     last_runs: tuple[LastRun, ...] = ()
     problem_runs: tuple[ProblemRun, ...] = ()
     has_all_schedules: bool = True
+    more_problems: int = 0
+    is_exact: bool = True
+
+
+@dataclass(frozen=True)
+class UndeliveredReport:
+    """A report whose mail, or request to a webhook, is late or was lost; with the state of its
+    delivery since a time.
+    """
+
+    origin_id: str
+    subject: str
+    state: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        clean_fields(self, subject=NAME_BYTES_SHOWN)
+
+    @property
+    def kind(self) -> str:
+        """What it is about, as the access table calls it."""
+        is_of_edit = is_edit_id(self.origin_id) or is_child_id(self.origin_id)
+        return "edit" if is_of_edit else origin_of(self.origin_id).value
 
 
 @dataclass(frozen=True)
 class UndeliveredReports:
-    """The number of reports whose mail is late, or was lost in the last week, and a batch with one.
-
-    If it is not exact, there are more.
+    """Reports whose delivery is late, or was lost in the last week: the late ones first, each kind
+    oldest first. If it is not exact, there are more.
     """
 
-    number: int = 0
+    reports: tuple[UndeliveredReport, ...] = ()
     is_exact: bool = True
-    batch_id: str = ""
+
+    def visible_to(self, roles: Collection[str]) -> "UndeliveredReports":
+        """Those about what people with `roles` may see."""
+        shown = (each for each in self.reports if is_allowed(each.kind, "view", roles))
+        return replace(self, reports=tuple(shown))
 
 
 @dataclass(frozen=True)
@@ -254,8 +286,10 @@ class OpenCampaign:
 class Overview:
     """What is open, what fails and what is next.
 
-    `open_batches` are the newest; `counts` has each open state and `failed`. `failed_jobs` are
-    those of `failing_batches` open or failed batches. `usage` is that of this month.
+    `open_batches` are the newest. `counts` has each open state, `failed`, and those of the batches
+    that were submitted in the last 24 hours and ended otherwise. `failing` are the open and failed
+    batches with failed jobs, newest first, with the number of these. They are among the newest,
+    unless it `has_all_open` and `has_all_failed` batches. `usage` is that of this month.
 
     A depositor sees their own batches only, and None where other people's deeds, mails and costs
     are concerned. `campaigns` are the open ones among the newest. They, `schedules`, `system` and
@@ -265,10 +299,11 @@ class Overview:
 
     open_batches: tuple[OpenBatch, ...]
     counts: Mapping[str, StateCount]
-    failed_jobs: int
-    failing_batches: int
+    failing: tuple[NamedBatch, ...]
     oldest_waiting: WaitingBatch | None
-    failures: tuple[RecentFailures, ...]
+    failures: tuple[FailuresByCode, ...]
+    has_all_open: bool = True
+    has_all_failed: bool = True
     schedules: ScheduleOverview | None = None
     undelivered: UndeliveredReports | None = None
     usage: Usage | None = None
@@ -280,11 +315,14 @@ class Overview:
     taken_at: datetime | None = field(default=None, compare=False, repr=False)
 
     @property
+    def failed_jobs(self) -> int:
+        """The number of failed jobs of the `failing` batches."""
+        return sum(each.jobs for each in self.failing)
+
+    @property
     def has_all_failures(self) -> bool:
         """Whether it counts the failed jobs of all open and failed batches, not of the newest."""
-        is_exact = all(each.is_exact for each in self.counts.values())
-        open_count = sum(self.counts[state].number for state in OPEN_BATCH_STATES & {*self.counts})
-        return is_exact and open_count == len(self.open_batches)
+        return self.has_all_open and self.has_all_failed
 
     def visible_to(self, roles: Collection[str], *, acts: int) -> "Overview":
         """What people with `roles`, who may see all batches, may see of it, with up to so many
@@ -294,6 +332,7 @@ class Overview:
         return replace(
             self,
             schedules=self.schedules if is_allowed("schedule", "view", roles) else None,
+            undelivered=self.undelivered and self.undelivered.visible_to(roles),
             usage=self.usage if is_allowed("cost", "view", roles) else None,
             activity=tuple(shown[:acts]) if is_allowed("activity", "view", roles) else None,
             system=self.system if is_allowed("alarm", "view", roles) else None,

@@ -1,6 +1,6 @@
 """Converts the overview to the document that readers share, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     NAME_BYTES_SHOWN,
     REASON_BYTES_SHOWN,
+    FailuresByCode,
     HoldInForce,
     LastRun,
     LimitsInUse,
@@ -21,12 +22,12 @@ from jobyard.domain.overview import (
     OpenCampaign,
     Overview,
     ProblemRun,
-    RecentFailures,
     RefusedBatches,
     RunningJobs,
     ScheduleOverview,
     StateCount,
     SystemHealth,
+    UndeliveredReport,
     UndeliveredReports,
     WaitingBatch,
 )
@@ -34,20 +35,22 @@ from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 
-OVERVIEW_FORMAT = 6  # to be increased with each change of the document
+OVERVIEW_FORMAT = 7  # to be increased with each change of the document
 
 
 def document_of(overview: Overview) -> dict[str, Any]:
     """The overview as a JSON document. The texts of acts are cut."""
     waiting, undelivered = overview.oldest_waiting, overview.undelivered
+    places = {each.batch_id: place for place, each in enumerate(overview.failing)}
     return {
         "open": [_open_line(each) for each in overview.open_batches],
         "counts": {state: [*vars(each).values()] for state, each in overview.counts.items()},
-        "failed": [overview.failed_jobs, overview.failing_batches],
+        "failing": [[*vars(each).values()] for each in overview.failing],
+        "all": [overview.has_all_open, overview.has_all_failed],
         "waiting": waiting and [waiting.batch_id, waiting.filename, to_ms(waiting.submitted_at)],
-        "failures": [_failures_line(each) for each in overview.failures],
+        "failures": [_failures_line(each, places) for each in overview.failures],
         "schedules": overview.schedules and _schedules_document(overview.schedules),
-        "undelivered": undelivered and [*vars(undelivered).values()],
+        "undelivered": undelivered and _undelivered_document(undelivered),
         "usage": None if overview.usage is None else without_blanks(vars(overview.usage)),
         "acts": None
         if overview.activity is None
@@ -63,7 +66,8 @@ def document_of(overview: Overview) -> dict[str, Any]:
 
 def parse_overview(document: Mapping[str, Any]) -> Overview:
     """The overview that `document_of` encoded."""
-    failed_jobs, failing_batches = document["failed"]
+    failing = tuple(NamedBatch(*line) for line in document["failing"])
+    has_all_open, has_all_failed = document["all"]
     waiting, schedules = document["waiting"], document["schedules"]
     undelivered, usage = document["undelivered"], document["usage"]
     acts, system, campaigns = (document[name] for name in ("acts", "system", "campaigns"))
@@ -71,12 +75,13 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
     return Overview(
         open_batches=tuple(map(_open_batch, document["open"])),
         counts={state: StateCount(*line) for state, line in document["counts"].items()},
-        failed_jobs=failed_jobs,
-        failing_batches=failing_batches,
+        failing=failing,
+        has_all_open=has_all_open,
+        has_all_failed=has_all_failed,
         oldest_waiting=waiting and WaitingBatch(waiting[0], waiting[1], from_ms(waiting[2])),
-        failures=tuple(map(_failures, document["failures"])),
+        failures=tuple(_failures(line, failing) for line in document["failures"]),
         schedules=schedules and _schedules(schedules),
-        undelivered=undelivered and UndeliveredReports(*undelivered),
+        undelivered=undelivered and _undelivered(*undelivered),
         usage=None if usage is None else Usage(**usage),
         activity=None if acts is None else tuple(map(_act, acts)),
         system=system and _system(*system),
@@ -96,12 +101,13 @@ def _open_line(batch: OpenBatch) -> list[Any]:
         to_ms(batch.submitted_at),
         batch.why,
         without_blanks(batch.counts),
+        batch.job_type,
         *vars(batch.progress).values(),
     ]
 
 
 def _open_batch(line: list[Any]) -> OpenBatch:
-    batch_id, filename, collection, submitter, state, at, why, counts, *progress = line
+    batch_id, filename, collection, submitter, state, at, why, counts, job_type, *progress = line
     return OpenBatch(
         batch_id,
         filename,
@@ -112,6 +118,7 @@ def _open_batch(line: list[Any]) -> OpenBatch:
         why,
         {each.value: 0 for each in JobState} | {"total": 0} | counts,
         BatchProgress(*progress),
+        job_type,
     )
 
 
@@ -144,16 +151,32 @@ def _limits(running: list[Any], holds: list[Any], more_holds: int) -> LimitsInUs
     )
 
 
-def _failures_line(found: RecentFailures) -> list[Any]:
-    batches = [[*vars(each).values()] for each in found.batches]
+def _failures_line(found: FailuresByCode, places: Mapping[str, int]) -> list[Any]:
+    """Batches are stored by their places in `failing`, as many codes may name the same ones."""
+    batches = [[places[each.batch_id], each.jobs] for each in found.batches]
     seen_at = [to_ms_or_none(at) for at in (found.first_seen_at, found.last_seen_at)]
-    return [found.code, found.count, found.batch_count, batches, *seen_at]
+    return [found.code, batches, *seen_at]
 
 
-def _failures(line: list[Any]) -> RecentFailures:
-    code, count, batch_count, batches, *seen_at = line
-    named = tuple(NamedBatch(*each) for each in batches)
-    return RecentFailures(code, count, batch_count, named, *map(from_ms_or_none, seen_at))
+def _failures(line: list[Any], failing: Sequence[NamedBatch]) -> FailuresByCode:
+    code, batches, *seen_at = line
+    named = tuple(replace(failing[place], jobs=jobs) for place, jobs in batches)
+    return FailuresByCode(code, named, *map(from_ms_or_none, seen_at))
+
+
+def _undelivered_document(undelivered: UndeliveredReports) -> list[Any]:
+    lines = [
+        [each.origin_id, each.subject, each.state, to_ms(each.at)] for each in undelivered.reports
+    ]
+    return [lines, undelivered.is_exact]
+
+
+def _undelivered(lines: list[Any], is_exact: bool) -> UndeliveredReports:
+    reports = tuple(
+        UndeliveredReport(origin_id, subject, state, from_ms(at))
+        for origin_id, subject, state, at in lines
+    )
+    return UndeliveredReports(reports, is_exact)
 
 
 def _schedules_document(schedules: ScheduleOverview) -> list[Any]:
@@ -174,11 +197,13 @@ def _schedules_document(schedules: ScheduleOverview) -> list[Any]:
             for each in schedules.problem_runs
         ],
         schedules.has_all_schedules,
+        schedules.more_problems,
+        schedules.is_exact,
     ]
 
 
 def _schedules(document: list[Any]) -> ScheduleOverview:
-    next_runs, last_runs, problem_runs, has_all_schedules = document
+    next_runs, last_runs, problem_runs, *numbers = document
     return ScheduleOverview(
         tuple(NextRun(schedule_id, title, from_ms(at)) for schedule_id, title, at in next_runs),
         tuple(
@@ -189,7 +214,7 @@ def _schedules(document: list[Any]) -> ScheduleOverview:
             ProblemRun(schedule_id, title, from_ms(at), reason and SkipReason(reason))
             for schedule_id, title, at, reason in problem_runs
         ),
-        has_all_schedules,
+        *numbers,
     )
 
 

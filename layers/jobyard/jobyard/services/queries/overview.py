@@ -4,8 +4,9 @@ All who may see all batches share one, and each depositor has their own. Every p
 that computing it reads as much on a busy day as on any other, and a look at it reads one item.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
@@ -20,6 +21,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.overview import (
     REASON_BYTES_SHOWN,
+    FailuresByCode,
     HoldInForce,
     LastRun,
     LimitsInUse,
@@ -29,16 +31,16 @@ from jobyard.domain.overview import (
     OpenCampaign,
     Overview,
     ProblemRun,
-    RecentFailures,
     RefusedBatches,
     RunningJobs,
     ScheduleOverview,
     StateCount,
     SystemHealth,
+    UndeliveredReport,
     UndeliveredReports,
     WaitingBatch,
 )
-from jobyard.domain.schedules.schedule import MAX_ACTIVE_RUNS, Schedule
+from jobyard.domain.schedules.schedule import MAX_ACTIVE_RUNS, PROBLEMS_OF, Schedule
 from jobyard.domain.text import clean
 from jobyard.jobtypes import types_of
 from jobyard.services.access import authorize
@@ -66,12 +68,15 @@ from jobyard.store import (
 
 OPEN_SHOWN = 20  # open batches, and batches of each state that are read for them
 FAILED_READ = 10  # failed batches, the newest
-BATCHES_OF_A_GROUP = 3  # batches that a failure group names
-FAILURES_OF = timedelta(hours=24)
+BATCHES_COUNTED = 500  # batches of each state
+ENDED_OF = timedelta(hours=24)  # batches that are counted after they have ended
+_REFUSED_OF = timedelta(hours=24)
+_RECENT = timedelta(hours=24)  # failures that come before all others
 _CAMPAIGNS_READ, _CAMPAIGNS_SHOWN = 20, 5
 _NEXT_RUNS_SHOWN = 10
 _LAST_RUNS_SHOWN = 5
 _PROBLEM_RUNS_SHOWN = 8
+_PROBLEMS_COUNTED = 100  # schedules
 SCHEDULES_READ = 100  # by title, whose last runs are looked for
 _REPORTS_COUNTED = 20
 _HOLDS_READ, _HOLDS_SHOWN = 100, 5
@@ -80,8 +85,9 @@ _ACTS_SHOWN = 10
 _ACTS_READ = 100  # for those that everybody may see
 _WAITING_READ = 10  # at a time, for one whose manifest has arrived
 _LOST_SINCE = timedelta(days=7)  # reports whose mail was refused or bounced
-_OWN_READ = 50  # batches of a depositor, the newest
-_COUNTED_STATES = (*sorted(OPEN_BATCH_STATES), BatchState.FAILED.value)
+OWN_READ = 50  # batches of a depositor, the newest
+_READ_STATES = (*sorted(OPEN_BATCH_STATES), BatchState.FAILED.value)
+_ENDED_STATES = (BatchState.COMPLETED.value, BatchState.CANCELLED.value)
 
 
 def overview(context: QueryContext, clients: SystemClients) -> Overview:
@@ -106,8 +112,7 @@ def overview(context: QueryContext, clients: SystemClients) -> Overview:
 
 def _all(context: QueryContext, clients: SystemClients) -> Overview:
     """The overview of everything, for all readers."""
-    found, counts = _all_batches(context)
-    of_batches = _of_batches(found, counts, context)
+    of_batches = _of_batches(_all_batches(context), context)
     of_schedules, running_schedules = _schedules(context)
     running = (
         _running_of_batches(of_batches, context),
@@ -161,7 +166,7 @@ def _running_of_batches(found: Overview, context: QueryContext) -> RunningJobs:
         None,
         f"up to {workers * CONCURRENT_JOBS:,} in each batch: {workers} workers with "
         f"{CONCURRENT_JOBS} each",
-        is_exact=found.has_all_failures,
+        is_exact=found.has_all_open,
     )
 
 
@@ -186,28 +191,42 @@ def _limits(running: tuple[RunningJobs, ...], now: datetime) -> LimitsInUse:
 
 def _own(context: QueryContext) -> Overview:
     """The overview of a depositor's own batches."""
-    found, counts = _own_batches(context)
-    return replace(_of_batches(found, counts, context), oldest_waiting=_oldest(found))
+    found = _own_batches(context)
+    return replace(_of_batches(found, context), oldest_waiting=_oldest(found.batches))
 
 
-def _of_batches(
-    found: Iterable[Batch], counts: Mapping[str, StateCount], context: QueryContext
-) -> Overview:
-    newest_first = sorted(found, key=lambda each: each.submitted_at, reverse=True)
-    open_ones = [each for each in newest_first if each.state in OPEN_BATCH_STATES][:OPEN_SHOWN]
-    failed = [each for each in newest_first if each.state is BatchState.FAILED][:FAILED_READ]
-    views = batch_views([*open_ones, *failed], context)
+@dataclass(frozen=True)
+class _ReadBatches:
+    """Open and failed batches, and the number of batches in each state. They are the newest, unless
+    it `has_all_open` and `has_all_failed`.
+    """
+
+    batches: Sequence[Batch]
+    counts: Mapping[str, StateCount]
+    has_all_open: bool
+    has_all_failed: bool
+
+
+def _of_batches(found: _ReadBatches, context: QueryContext) -> Overview:
+    newest_first = sorted(found.batches, key=lambda each: each.submitted_at, reverse=True)
+    open_ones = [each for each in newest_first if each.state in OPEN_BATCH_STATES]
+    failed_ones = [each for each in newest_first if each.state is BatchState.FAILED]
+    failed = failed_ones[:FAILED_READ]
+    views = batch_views([*open_ones[:OPEN_SHOWN], *failed], context)
+    of_open = [each for each in views if each.batch.state in OPEN_BATCH_STATES]
     failing = [each for each in views if each.counts["failed"]]
     failing.sort(key=lambda each: each.batch.submitted_at, reverse=True)
     return Overview(
-        open_batches=tuple(
-            _open_batch(each) for each in views if each.batch.state in OPEN_BATCH_STATES
+        open_batches=tuple(map(_open_batch, of_open)),
+        counts=found.counts,
+        failing=tuple(
+            NamedBatch(each.batch.batch_id, each.batch.filename, each.counts["failed"])
+            for each in failing
         ),
-        counts=counts,
-        failed_jobs=sum(each.counts["failed"] for each in failing),
-        failing_batches=len(failing),
         oldest_waiting=None,
         failures=_failures(failing, context.now),
+        has_all_open=found.has_all_open and len(of_open) == len(open_ones),
+        has_all_failed=found.has_all_failed and len(views) - len(of_open) == len(failed_ones),
         refused=_refused(failed, context.now),
     )
 
@@ -219,7 +238,7 @@ def _refused(failed: Sequence[Batch], now: datetime) -> RefusedBatches | None:
     found = [
         each
         for each in failed
-        if each.failure_message and each.ended_at and each.ended_at >= now - FAILURES_OF
+        if each.failure_message and each.ended_at and each.ended_at >= now - _REFUSED_OF
     ]
     if not found:
         return None
@@ -239,35 +258,50 @@ def _open_batch(view: BatchView) -> OpenBatch:
         view.why,
         view.counts,
         view.progress,
+        found.job_type,
     )
 
 
-def _all_batches(context: QueryContext) -> tuple[list[Batch], dict[str, StateCount]]:
-    """The newest batches of each open state and the newest failed ones, with their numbers."""
+def _all_batches(context: QueryContext) -> _ReadBatches:
+    """The newest batches of each open state and the newest failed ones."""
     found: list[Batch] = []
-    counts = {}
-    for state in _COUNTED_STATES:
+    counts, cut = {}, set()
+    for state in _READ_STATES:
         limit = FAILED_READ if state == BatchState.FAILED else OPEN_SHOWN
         page = batches.of_state(state, limit=limit)
         present = [each for each in page.items if not each.has_expired(context.now)]
         found += present
-        counts[state] = StateCount(len(present), not page.after)
-    return found, counts
+        counts[state] = StateCount(len(present), is_exact=True)
+        if page.after:
+            cut.add(state)
+            counts[state] = _count(state, context)
+    since = context.now - ENDED_OF
+    counts |= {state: _count(state, context, since) for state in _ENDED_STATES}
+    has_all_failed = BatchState.FAILED not in cut
+    return _ReadBatches(found, counts, not cut - {BatchState.FAILED}, has_all_failed)
 
 
-def _own_batches(context: QueryContext) -> tuple[list[Batch], dict[str, StateCount]]:
-    """The newest batches of a depositor that are open or failed, with their numbers."""
-    page = batches.of_submitter(context.actor.sub, limit=_OWN_READ)
+def _count(state: str, context: QueryContext, since: datetime | None = None) -> StateCount:
+    limit = BATCHES_COUNTED
+    return StateCount(*batches.count_of_state(state, context.now, limit=limit, since=since))
+
+
+def _own_batches(context: QueryContext) -> _ReadBatches:
+    """The newest batches of a depositor."""
+    page = batches.of_submitter(context.actor.sub, limit=OWN_READ)
     # Batches from before there were ids are indexed by name, and a name may look like an id.
     found = [
         each
         for each in page.items
-        if each.is_submitted_by(context.actor.sub)
-        and each.state in _COUNTED_STATES
-        and not each.has_expired(context.now)
+        if each.is_submitted_by(context.actor.sub) and not each.has_expired(context.now)
     ]
-    numbers = {state: sum(each.state == state for each in found) for state in _COUNTED_STATES}
-    return found, {state: StateCount(n, not page.after) for state, n in numbers.items()}
+    since, is_all = context.now - ENDED_OF, not page.after
+    has_all_ended = is_all or page.items[-1].submitted_at < since
+    numbers = Counter(each.state.value for each in found)
+    recent = Counter(each.state.value for each in found if each.submitted_at >= since)
+    counts = {state: StateCount(numbers[state], is_all) for state in _READ_STATES}
+    counts |= {state: StateCount(recent[state], has_all_ended) for state in _ENDED_STATES}
+    return _ReadBatches(found, counts, has_all_open=is_all, has_all_failed=is_all)
 
 
 _WAITING = (BatchState.PENDING, BatchState.HELD)
@@ -287,35 +321,38 @@ def _oldest(found: Iterable[Batch]) -> WaitingBatch | None:
     return WaitingBatch(oldest.batch_id, oldest.filename, oldest.submitted_at)
 
 
-def _failures(failing: Sequence[BatchView], now: datetime) -> tuple[RecentFailures, ...]:
-    """The failed jobs of batches that are open or ended in the last 24 hours, by code."""
+def _failures(failing: Sequence[BatchView], now: datetime) -> tuple[FailuresByCode, ...]:
+    """The failed jobs by code: first the codes with which jobs failed in the last 24 hours, then
+    those of most jobs.
+    """
     by_code: dict[str, list[NamedBatch]] = {}
     seen: list[dict[str, TimeSpan]] = []
     for view in failing:
         batch = view.batch
-        if (batch.ended_at or now) >= now - FAILURES_OF:
-            for group in view.failure_groups or ():
-                named = NamedBatch(batch.batch_id, batch.filename, group.count)
-                by_code.setdefault(group.code, []).append(named)
-                if group.first_seen_at and group.last_seen_at:
-                    seen.append({group.code: (group.first_seen_at, group.last_seen_at)})
+        for group in view.failure_groups or ():
+            named = NamedBatch(batch.batch_id, batch.filename, group.count)
+            by_code.setdefault(group.code, []).append(named)
+            if group.first_seen_at and group.last_seen_at:
+                seen.append({group.code: (group.first_seen_at, group.last_seen_at)})
     seen_at = spans(seen)
     groups = [
-        RecentFailures(
+        FailuresByCode(
             code,
-            sum(each.jobs for each in found),
-            len(found),
-            tuple(sorted(found, key=lambda each: -each.jobs)[:BATCHES_OF_A_GROUP]),
+            tuple(sorted(found, key=lambda each: -each.jobs)),
             *seen_at.get(code, (None, None)),
         )
         for code, found in by_code.items()
     ]
-    return tuple(sorted(groups, key=lambda group: (-group.count, group.code)))
+
+    def is_old(group: FailuresByCode) -> bool:
+        return group.last_seen_at is None or group.last_seen_at < now - _RECENT
+
+    return tuple(sorted(groups, key=lambda group: (is_old(group), -group.count, group.code)))
 
 
 def _schedules(context: QueryContext) -> tuple[ScheduleOverview, RunningJobs]:
-    """The next runs, by the index of due times; the last ones of the schedules that ran last; and
-    how many jobs of these schedules run.
+    """The next runs and the problems, from their indexes; the last runs of the schedules that ran
+    last, of those that are read; and how many jobs of these run.
     """
     due = schedules.next_due(_NEXT_RUNS_SHOWN)
     by_title = schedules.by_title(system=False, limit=SCHEDULES_READ)
@@ -334,11 +371,13 @@ def _schedules(context: QueryContext) -> tuple[ScheduleOverview, RunningJobs]:
         for run in _last_runs(each, _LAST_RUNS_SHOWN, context)
     ]
     last_runs.sort(key=lambda run: run.scheduled_for, reverse=True)
-    found = ScheduleOverview(
-        tuple(next_runs),
-        tuple(last_runs[:_LAST_RUNS_SHOWN]),
-        _problem_runs(known.values(), context.now),
-        has_all_schedules=not by_title.after,
+    found = _with_problems(
+        ScheduleOverview(
+            tuple(next_runs),
+            tuple(last_runs[:_LAST_RUNS_SHOWN]),
+            has_all_schedules=not by_title.after,
+        ),
+        context.now,
     )
     running = RunningJobs(
         "Jobs of schedules",
@@ -348,6 +387,17 @@ def _schedules(context: QueryContext) -> tuple[ScheduleOverview, RunningJobs]:
         is_exact=found.has_all_schedules,
     )
     return found, running
+
+
+def _with_problems(found: ScheduleOverview, now: datetime) -> ScheduleOverview:
+    """The overview with the newest problems of schedules, and how many schedules have others."""
+    read = schedules.with_problem(
+        now - PROBLEMS_OF, limit=_PROBLEM_RUNS_SHOWN, counted=_PROBLEMS_COUNTED
+    )
+    runs = _problem_runs(read.items, now)
+    unnamed = {each.schedule_id for each in read.items} - {each.schedule_id for each in runs}
+    more = read.more + len(unnamed)
+    return replace(found, problem_runs=runs, more_problems=more, is_exact=read.is_exact)
 
 
 def _problem_runs(known: Iterable[Schedule], now: datetime) -> tuple[ProblemRun, ...]:
@@ -361,7 +411,7 @@ def _problem_runs(known: Iterable[Schedule], now: datetime) -> tuple[ProblemRun,
             found.append(ProblemRun(each.schedule_id, each.title, latest.ended_at))
         if skip:
             found.append(ProblemRun(each.schedule_id, each.title, skip.decided_at, skip.reason))
-    recent = [each for each in found if each.at >= now - FAILURES_OF]
+    recent = [each for each in found if each.at >= now - PROBLEMS_OF]
     recent.sort(key=lambda run: run.at, reverse=True)
     return tuple(recent[:_PROBLEM_RUNS_SHOWN])
 
@@ -383,13 +433,19 @@ def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[L
 
 
 def _undelivered(now: datetime) -> UndeliveredReports:
-    """Reports whose mail should have been sent, and those whose mail was lost in the last week."""
-    waiting = (each for each in reports.undelivered(_REPORTS_COUNTED) if each.is_late(now))
-    lost = reports.failed_since(now - _LOST_SINCE, _REPORTS_COUNTED)
+    """Reports that should have been sent, and those that were lost in the last week."""
+    waiting = (each for each in reports.undelivered(_REPORTS_COUNTED + 1) if each.is_late(now))
+    lost = reports.failed_since(now - _LOST_SINCE, _REPORTS_COUNTED + 1)
     found = [*islice(chain(waiting, lost), _REPORTS_COUNTED + 1)]
-    is_exact = len(found) <= _REPORTS_COUNTED
-    number = min(len(found), _REPORTS_COUNTED)
-    return UndeliveredReports(number, is_exact, found[0].batch_id if found else "")
+    return UndeliveredReports(
+        tuple(
+            UndeliveredReport(
+                each.batch_id, each.subject, each.delivery.state.value, each.delivery.at
+            )
+            for each in found[:_REPORTS_COUNTED]
+        ),
+        is_exact=len(found) <= _REPORTS_COUNTED,
+    )
 
 
 def _activity(now: datetime) -> tuple[Act, ...]:
