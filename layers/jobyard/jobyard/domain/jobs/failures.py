@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Failure(StrEnum):
-    """Why a job failed. `description` is for the depositor."""
+    """Why a job failed. `description` is for the people who read reports and pages."""
 
     description: str
 
@@ -16,7 +16,7 @@ class Failure(StrEnum):
     PAYLOAD_FORBIDDEN = "PAYLOAD_FORBIDDEN", "The server refuses to give the file (401 or 403)."
     PAYLOAD_BUSY = "PAYLOAD_BUSY", "The server asks for a later request (202, 425 or 429)."
     PAYLOAD_SERVER_ERROR = "PAYLOAD_SERVER_ERROR", "The server failed while giving the file (5xx)."
-    PAYLOAD_REFUSED = "PAYLOAD_REFUSED", "The server's response is not the file."
+    PAYLOAD_REFUSED = "PAYLOAD_REFUSED", "The server's response is an error, or not the file."
     PAYLOAD_UNREACHABLE = "PAYLOAD_UNREACHABLE", "The server cannot be reached."
     PAYLOAD_TIMEOUT = "PAYLOAD_TIMEOUT", "The server is too slow."
     PAYLOAD_TRUNCATED = (
@@ -27,25 +27,28 @@ class Failure(StrEnum):
     ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED", "The URL leads to an address Jobyard may not call."
     TOO_MANY_REDIRECTS = "TOO_MANY_REDIRECTS", "The URL redirects without end."
     SIZE_MISMATCH = "SIZE_MISMATCH", "The file is not as long as the manifest says."
-    DIGEST_MISMATCH = "DIGEST_MISMATCH", "The file's digest is not the one the manifest gives."
-    TOO_LARGE = "TOO_LARGE", "The file is larger than this job type accepts."
+    DIGEST_MISMATCH = "DIGEST_MISMATCH", "The file's digest is not the expected one."
+    TOO_LARGE = "TOO_LARGE", "The file or object is larger than this job type accepts."
     BAD_MANIFEST = "BAD_MANIFEST", "The manifest that describes the object has errors."
     BAD_CONTAINER = "BAD_CONTAINER", "The container cannot be unpacked."
     CONTAINER_LIMIT = (
         "CONTAINER_LIMIT",
         "The container breaks a limit on size, ratio, count or path.",
     )
-    IDENTIFIER_CONFLICT = "IDENTIFIER_CONFLICT", "The identifiers belong to different objects."
+    IDENTIFIER_CONFLICT = (
+        "IDENTIFIER_CONFLICT",
+        "An identifier belongs to another object or collection.",
+    )
     DEPOSIT_NOT_ALLOWED = (
         "DEPOSIT_NOT_ALLOWED",
         "The submitter may not deposit into the collection.",
     )
-    ARK_NOT_ALLOWED = "ARK_NOT_ALLOWED", "The collection may not use arks of this authority."
+    ARK_NOT_ALLOWED = "ARK_NOT_ALLOWED", "The collection may not use this ark."
     CALLBACK_FAILED = "CALLBACK_FAILED", "The callback could not be delivered."
-    BAD_PARAMETERS = "BAD_PARAMETERS", "The parameters do not fit the table."
+    BAD_PARAMETERS = "BAD_PARAMETERS", "The parameters, or what they refer to, are not valid."
     TABLE_NOT_ALLOWED = "TABLE_NOT_ALLOWED", "The table is not one that sweeps may change."
     TABLE_BUSY = "TABLE_BUSY", "The table accepts no more requests at the moment."
-    RECORDS_FAILED = "RECORDS_FAILED", "Some of the records could not be changed."
+    RECORDS_FAILED = "RECORDS_FAILED", "Some of the records could not be processed."
     DEVICE_OFFLINE = "DEVICE_OFFLINE", "The device cannot be reached."
     DEVICE_BUSY = "DEVICE_BUSY", "The device asks for a later request (429 or 503)."
     DEVICE_FORBIDDEN = "DEVICE_FORBIDDEN", "The device refuses the credentials (401 or 403)."
@@ -59,12 +62,12 @@ class Failure(StrEnum):
     CALL_NOT_ALLOWED = "CALL_NOT_ALLOWED", "The deployment does not allow this call."
     CALLBACK_LOST = "CALLBACK_LOST", "The function did not call back in time."
     EXPIRED = "EXPIRED", "The time of the campaign ended before the task succeeded."
-    TIMEOUT = "TIMEOUT", "The job did not end within its time limit."
-    WORKER_LOST = "WORKER_LOST", "The worker ended during the job, several times."
+    TIMEOUT = "TIMEOUT", "The job, or what it waited for, took too long."
+    WORKER_LOST = "WORKER_LOST", "Its worker vanished during the job, several times."
     NO_WORKER = "NO_WORKER", "No worker could start the job."
     UNWRITABLE = "UNWRITABLE", "The job's result could not be stored."
     JOB_TYPE_GONE = "JOB_TYPE_GONE", "The job's type does not exist any more."
-    STEP_ERROR = "STEP_ERROR", "A step of the job type raised an unexpected error."
+    STEP_ERROR = "STEP_ERROR", "A step failed in a way that its job type did not expect."
     FORCED = "FORCED", "An operator made the job fail."
 
     def __new__(cls, code: str, description: str = "") -> "Failure":
