@@ -203,3 +203,17 @@ def test_the_guide_lists_all_fields_of_a_job_type_and_all_contexts() -> None:
 
     assert [each.name for each in fields(JobType) if f"`{each.name}`" not in fields_listed] == []
     assert [each for each in contexts if f"`{each}`" not in fields_listed] == []
+
+
+def test_the_guide_lists_the_fields_of_each_context() -> None:
+    text = (ROOT / "docs" / "job-types.md").read_text()
+    common = {each.name for each in fields(StepContext)}
+    heading = re.search(r"^\| class \|.*$", text, re.MULTILINE)
+    assert heading
+    assert {*re.findall(r"`(\w+)`", heading[0])} == common
+
+    for each in StepContext.__subclasses__():
+        row = re.search(rf"^\| `{each.__name__}` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
+        own = {each.name for each in fields(each)} - common
+        assert row
+        assert {*re.findall(r"`(\w+)`", row[1])} == own, each

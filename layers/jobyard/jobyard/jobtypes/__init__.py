@@ -46,8 +46,8 @@ def batch_refusal(name: str) -> str:
 def job_type_of(name: str) -> JobType[Any]:
     """The job type of that name.
 
-    For a removed job type it is a placeholder with the lifecycle's labels and one step, which fails
-    with JOB_TYPE_GONE.
+    For a removed job type it is a placeholder without labels and with one step, which fails with
+    JOB_TYPE_GONE.
     """
     return TYPES.get(name) or _removed_job_type(name)
 

@@ -31,7 +31,7 @@ _WAIT_GROWTH = 0.1  # of the time waited so far; so a day takes some 220 waits
 
 
 def idempotency_key(step_input: StepInput) -> str:
-    """The key of a call, which is the same for each try of it.
+    """The key of a call, which is the same for each attempt at it.
 
     After a call that is known to have failed, a requeue makes another one, with another key.
     """

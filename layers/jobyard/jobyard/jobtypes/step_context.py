@@ -81,7 +81,9 @@ class Callbacks(Protocol):
     """The callbacks of functions: a token for each call, and what was answered with it."""
 
     def issue(self, key: str, until: datetime) -> str:
-        """A new token to answer the call with `key`, valid until then. Earlier ones stay valid."""
+        """A new token to answer the call with `key`, valid until then. The seven before it stay
+        valid too.
+        """
 
     def find(self, key: str) -> CallbackAnswer | None:
         """The answer to the call with `key`, by a strong read; None if there is none yet."""
@@ -125,9 +127,9 @@ class StepContext:
     """What every step is given.
 
     `now` is the time, aware UTC. `remaining` is the seconds until the step must have ended. A step
-    may call `progress` with its progress in percent, as often as it likes. One that works in parts
-    asks `must_stop` after each of them: if its job is cancelled or held, or its window has closed,
-    it returns `Continue`.
+    may call `progress` with its progress in percent, as often as it likes. A step of a campaign
+    that works in parts calls `must_stop` after each of them, and returns `Continue` if it is True:
+    its task is cancelled or late, its campaign is on hold or ends, or the window has closed.
     """
 
     now: Callable[[], datetime]
@@ -169,7 +171,7 @@ class CallContext(StepContext):
 
 @dataclass(frozen=True)
 class FunctionContext(StepContext):
-    """For steps that invoke functions. They answer later at `callback_url`, if asked to."""
+    """For steps that invoke functions. A function may answer later, at `callback_url`."""
 
     functions: Functions
     callbacks: Callbacks
@@ -195,8 +197,8 @@ class StorageContext(StepContext):
 
 @dataclass(frozen=True)
 class TableContext(StepContext):
-    """For steps that change records of the user's tables. `sweep_tables` are the allowed ones; what
-    could not be changed is listed in the work bucket.
+    """For steps that change records of the user's tables. `sweep_tables` are the allowed ones; the
+    records that could not be changed are listed in a file in the work bucket.
     """
 
     dynamodb: "DynamoDBClient"

@@ -1,4 +1,4 @@
-"""Callbacks: how what a job has called answers later, with a token and once."""
+"""Callbacks: a function that a job has called answers later and once, with a token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ _UNKNOWN = "there is no callback with this token"
 
 
 class CallbackStatus(StrEnum):
-    """How the work ended, as the answer says."""
+    """How the work of the call ended, as its answer says."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"

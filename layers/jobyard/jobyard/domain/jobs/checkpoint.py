@@ -70,5 +70,7 @@ class Checkpoint:
         )
 
     def next_pass(self) -> "Checkpoint":
-        """The checkpoint before another pass over the failed records."""
+        """The checkpoint from which a requeued job reads its records again, for those that failed.
+        The processed ones stay counted.
+        """
         return replace(self, failed=0, cursor={}, ended=False, failures=(), failed_part="")

@@ -44,8 +44,9 @@ class Skipped:
 class Snooze:
     """Run the step again in `seconds`: it has done nothing yet, and nothing has failed.
 
-    Twenty snoozes in a row count as one failed attempt. With an `exhausted_code`, for a wait that
-    another server asked for, the waits grow, and after a day the job fails with that code.
+    After twenty snoozes in a row, the next one is a failed attempt. With an `exhausted_code`, for a
+    wait that another server asked for, the waits grow instead, and after a day the job fails with
+    that code.
     """
 
     seconds: float
@@ -98,17 +99,18 @@ StepResult = Done | Skipped | Snooze | Continue | Fail
 class StepInput:
     """The input of a job's steps. `data` is what earlier steps returned, merged in order.
 
-    A schedule's job has "" as batch and collection. Its entry has one field, `scheduled_for`, the
-    time of its occurrence in ISO 8601; its parameters are the schedule's.
+    Jobs of schedules and campaigns have "" as batch and collection. The entry of a schedule's job
+    has one field, `scheduled_for`, the time of its occurrence in ISO 8601; that of a task is its
+    target.
     """
 
     batch_id: str
     job_id: str
     collection: str
     entry: Mapping[str, Any]  # the manifest row, as docs/manifests.md names its fields
-    parameters: Mapping[str, Any]  # the submission's, for the whole batch
+    parameters: Mapping[str, Any]  # of the whole batch, the schedule or the campaign
     data: Mapping[str, Any]
-    attempt: int  # from 1 at each requeue; snoozes and parts are not counted
+    attempt: int  # from 1 at each requeue; its parts have the same number
     depositor: Depositor = NOBODY  # the person on whose permission the job deposits
 
 
@@ -127,7 +129,9 @@ class RetryPolicy:
     waits_forever: bool = False
 
     def wait_s(self, failed_attempts: int, retry_after: float | None = None) -> float | None:
-        """Seconds to wait after that many failed attempts in a row; None if no retry is left."""
+        """Seconds to wait after that many failed attempts since the last requeue; None if no retry
+        is left.
+        """
         if failed_attempts > self.max_retries:
             return None
         wait = min(self.first_wait * self.factor ** (failed_attempts - 1), self.max_wait)
@@ -164,13 +168,15 @@ class JobType(Generic[Context]):
     needs_address: bool = False  # whether it fails on targets without an address
     at_once: int | None = None  # tasks of all campaigns that may run at the same time; None: any
     retry: RetryPolicy = RetryPolicy()
-    time_limit: float = 840.0  # seconds for one attempt
+    time_limit: float = 840.0  # seconds for one attempt, or for each part of it
     step_limit: float = inf  # seconds for one step; those of campaigns have 120 at most
     labels: Mapping[str, str] = field(default_factory=dict)  # by job state; default: its name
     # The object that a row is about, "" for none: jobs of a chunk with the same lock run in order.
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
-    # Called once when a job fails for good, with the failure code, the message and the number of
-    # requeues so far. The job keeps what it returns, like a step's result.
+    # Called when an attempt ends and its job fails for good, before that is written: with the
+    # failure code, the message and the number of requeues so far. The job keeps what it returns,
+    # like a step's result. Called again if the worker vanishes before the write. Not called for a
+    # job that fails in another way: its worker is lost too often, or an operator fails it.
     on_failure: Callable[[StepInput, Context, str, str, int], Mapping[str, Any]] = _do_nothing
     origins: frozenset[Origin] = frozenset({Origin.BATCH})  # what may create its jobs
     parameters: Mapping[str, str] = field(default_factory=dict)  # descriptions by name
@@ -183,7 +189,7 @@ class JobType(Generic[Context]):
     # What a person can do at the device of a job that is stuck in a step, by step.
     advice: Mapping[str, str] = field(default_factory=dict)
     retention_days: int = 90  # until an ended job is archived
-    # Lists leave its campaigns out by default: they keep Jobyard informed, and change nothing.
+    # Whether lists leave its campaigns out by default: those that only read from devices.
     is_listed_as_system: bool = False
     # The rule, as JSON, of the one schedule that Jobyard itself creates; for its own job types.
     rule: Mapping[str, Any] | None = None

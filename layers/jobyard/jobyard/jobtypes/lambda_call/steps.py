@@ -18,13 +18,13 @@ from jobyard.jobtypes.functions import FunctionRefused
 from jobyard.jobtypes.lambda_call.plan import INVOCATION_S, InvocationMode, InvocationPlan
 from jobyard.jobtypes.step_context import FunctionContext
 
-_LEAST_WAIT_S = 5.0  # between two looks for a callback
+_LEAST_WAIT_S = 5.0  # between two polls for a callback
 _BUSY_S = 30.0  # to wait after a throttle, or for a function that does not say how long
 _WAITS = "the function was invoked, and calls back when it is done"
 
 
 def invoke(step_input: StepInput, context: FunctionContext) -> StepResult:
-    """Invoke the function; if it has been invoked and calls back, look for its callback."""
+    """Invoke the function; if it has been invoked and is to call back, poll for its callback."""
     try:
         plan = InvocationPlan.of(step_input.parameters)
     except InvalidParameters as error:
@@ -67,7 +67,7 @@ def _started(plan: InvocationPlan, step_input: StepInput, context: FunctionConte
     """Invoke the function with a token for its callback.
 
     A worker that dies after this invokes it again, with the same key and another token. Both tokens
-    are valid, and the first answer counts. So does the answer to an earlier try.
+    are valid, and the first answer counts. So does the answer to an earlier attempt.
     """
     if found := context.callbacks.find(calls.idempotency_key(step_input)):
         return _outcome(found, step_input)
@@ -88,7 +88,7 @@ def _started(plan: InvocationPlan, step_input: StepInput, context: FunctionConte
 
 
 def _awaited(plan: InvocationPlan, step_input: StepInput, context: FunctionContext) -> StepResult:
-    """Look for the callback."""
+    """Poll for the callback."""
     found = context.callbacks.find(calls.idempotency_key(step_input))
     if found is not None:
         return _outcome(found, step_input)

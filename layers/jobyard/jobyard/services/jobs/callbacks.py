@@ -20,10 +20,11 @@ class CallbackTokens:
     new_secret: Callable[[], str]
 
     def issue(self, key: str, until: datetime) -> str:
-        """A new token to answer the call with `key`, valid until then. Earlier ones stay valid.
+        """A new token to answer the call with `key`, valid until then. The seven before it stay
+        valid too.
 
         Raises:
-            StaleState: others changed the callback during each try.
+            StaleState: others changed the callback at the same time, several times.
         """
         secret = self.new_secret()
         for _ in range(_TRIES):
