@@ -74,7 +74,7 @@ class BatchSubmission(Schema, extra="forbid"):
         examples=["maps-1890.checkm"],
     )
     job_type: str = Field(
-        default="deposit", max_length=64, description="The type of the jobs, one for each line."
+        default="deposit", max_length=64, description="The type of the batch's jobs."
     )
     profile: Profile | None = Field(
         default=None, description="What a line describes, if the manifest does not say so itself."
@@ -85,7 +85,8 @@ class BatchSubmission(Schema, extra="forbid"):
         "addresses, else you, else the operators if you have no verified address.",
     )
     callback_url: CallbackUrl | None = Field(
-        default=None, description="Called once for each job that ends."
+        default=None,
+        description="Called for each deposit that succeeds or fails; again if its worker vanishes.",
     )
     parameters: Parameters = Field(
         default_factory=dict,
@@ -93,7 +94,7 @@ class BatchSubmission(Schema, extra="forbid"):
         "one object takes `primary`, `local`, `creator`, `title` and `date`.",
     )
     note: Note | None = Field(
-        default=None, description="A note for people who look at the batch later."
+        default=None, description="A note for people who read the batch later."
     )
 
     def submission(self) -> submissions.Submission:
@@ -191,7 +192,7 @@ class BatchSummary(Schema):
         "changes a job."
     )
     rate: float | None = Field(
-        description="How many jobs ended per second of late; null while none runs, or if unknown."
+        description="How many jobs ended per second lately; null while none runs, or if unknown."
     )
     seconds_left: float | None = Field(
         description="How long the other jobs will take at this rate; null if unknown."
@@ -322,7 +323,7 @@ _REASON_OR_PREVIEW = {
 
 
 class OperationRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
-    """Which jobs to send an event: all in the state if neither codes nor ids are given."""
+    """Which jobs to send an event: all in the state that the other fields do not exclude."""
 
     reason: Reason | None = Field(default=None, description="Why. Required unless it is a preview.")
     event: JobEvent = Field(default=JobEvent("requeue"), description="The event.")

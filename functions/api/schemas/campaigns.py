@@ -135,7 +135,7 @@ class OpeningForecast(Schema):
 
 
 class Forecast(Schema):
-    """What the next openings hold of the tasks that are left, if each succeeds at once."""
+    """How many of the remaining tasks start in the next openings, if each succeeds at once."""
 
     description: str = Field(description="The forecast as a sentence.")
     openings: list[OpeningForecast] = Field(description="The next seven openings.")
@@ -171,7 +171,7 @@ class CampaignSummary(Schema):
     is_system: bool = Field(description="Whether lists leave it out by default.")
     state: JobState = Field(description="Its state.")
     label: str = Field(
-        description="The state's name for users; `Unknown` if nothing has decided about it in time."
+        description="The state's name for users; `Unknown` if no execution has settled it in time."
     )
     schedule: str = Field(description="When its tasks may run, as a sentence.")
     creator: str = Field(description="Who started it.")
@@ -320,7 +320,7 @@ class CampaignList(Schema):
 
     items: list[CampaignSummary]
     unknown: list[UnknownCampaign] = Field(
-        description="Those on the page that cannot be read. The clock logs why."
+        description="Those on the page that cannot be read. The scheduler tick logs why."
     )
     next_cursor: NextCursor
 
@@ -342,7 +342,9 @@ class Task(Schema):
     )
     steps_done: int = Field(description="How many steps are done.")
     step_count: int = Field(description="How many steps there are.")
-    failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
+    failure_code: str = Field(
+        description='Why it failed last; "" if it never did, or has succeeded since.'
+    )
     failure_message: str = Field(description="The same for people.")
     waiting_reason: str = Field(
         description='What it waits for, or that it ends after its step or part; "" if neither.'

@@ -34,23 +34,26 @@ class JobSummary(Schema):
     """A job as lists show it."""
 
     job_id: str = Field(
-        description="The job's id: batch_id.chunk.position, or schedule_id.0.milliseconds."
+        description="The job's id: batch_id.chunk.position, schedule_id.0.milliseconds, or for a "
+        "task campaign_id.chunk.position."
     )
-    batch_id: str = Field(description='Its batch; "" for a job of a schedule.')
+    batch_id: str = Field(description='Its batch; "" for a job of a schedule or campaign.')
     line: int | None = Field(
-        description="Its line in the manifest, from 1; null for a job of a schedule."
+        description="Its line in the manifest, from 1; null for a job of a schedule or campaign."
     )
-    name: str = Field(description='The name of its file; "" for a job of a schedule.')
+    name: str = Field(description='The name of its file; "" for a job of a schedule or campaign.')
     url: str = Field(
         description='The source of its file; "" for a manifest of one object, and for a job '
-        "of a schedule."
+        "of a schedule or campaign."
     )
     state: JobState = Field(description="The job's state.")
     label: str = Field(description="The state's name for users of the job type.")
     waiting_reason: str = Field(description='What it waits for; "" if it does not wait.')
     waiting_until: datetime | None = Field(description="When the wait ends, if known.")
     step: str = Field(description='The current or next step; "" when all are done.')
-    failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
+    failure_code: str = Field(
+        description='Why it failed last; "" if it never did, or has succeeded since.'
+    )
     failure_message: str = Field(description="The same for people.")
     requeue_count: int = Field(description="How often a person requeued it.")
     actions: list[JobEvent] = Field(
@@ -94,7 +97,7 @@ class Step(Schema):
 
 
 class Attempt(Schema):
-    """An attempt to run a job."""
+    """An attempt at a job, or a part of one."""
 
     number: int = Field(
         description="Its number, from 1. One that stands for several has that of the first."
@@ -106,10 +109,11 @@ class Attempt(Schema):
     )
     started_at: datetime = Field(description="When it started.")
     ended_at: datetime | None = Field(description="When it ended; null while it runs.")
-    step: str = Field(description='The step that failed; "" if none did.')
+    step: str = Field(description='The step that failed or waits; "" if none does.')
     failure_code: str = Field(
-        description='Why it failed; "" if it did not. `MORE` stands for attempts that a long '
-        "list leaves out; the message counts them."
+        description='Why it failed; "" if it did not. Two codes are no failures: after `WAIT` the '
+        "step that waited runs again, after `PART` the step that made progress continues. `MORE` "
+        "stands for attempts that a long list leaves out; the message counts them."
     )
     failure_message: str = Field(description="The same for people.")
     request_id: str = Field(
@@ -143,7 +147,7 @@ class LogLine(Schema):
 
 
 class JobLog(Schema):
-    """The log of an attempt to run a job."""
+    """The log of an attempt at a job."""
 
     job_id: str = Field(description="The job's id.")
     attempt: Attempt
@@ -182,19 +186,21 @@ class Job(JobSummary):
 
     unavailable: Unavailable
     kept_until: datetime | None = Field(
-        description="When it is archived at the earliest; null until its batch or run has ended."
+        description="When it is archived at the earliest; null until that is known, after its end "
+        "or its batch's or campaign's."
     )
-    schedule_id: str = Field(description='Its schedule; "" for a job of a batch.')
+    schedule_id: str = Field(description='Its schedule; "" for a job of a batch or campaign.')
     scheduled_for: datetime | None = Field(
-        description="The time of its occurrence; null for a job of a batch."
+        description="The time of its occurrence; null for a job of a batch or campaign."
     )
     trigger: Trigger | None = Field(
-        description="Why the occurrence exists; null for a job of a batch."
+        description="Why the occurrence exists; null for a job of a batch or campaign."
     )
-    actor: str = Field(description='Who ran it now; "" if nobody did.')
-    reason: str = Field(description='Why they ran it; "" if nobody did.')
+    actor: str = Field(description='The person who started it with "run now"; "" if nobody did.')
+    reason: str = Field(description='Why they started it; "" if nobody did.')
     parameters: dict[str, JsonValue] = Field(
-        description="The parameters of its schedule. A batch shows those of its jobs."
+        description="The parameters of its schedule. Batches and campaigns show those of their "
+        "jobs."
     )
     records: RecordCounts | None = Field(
         description="The records it has handled; null if it counts none."
@@ -262,7 +268,7 @@ class JobList(Schema):
 
 
 class FailedRecords(Schema):
-    """The file that lists the records that a job could not change."""
+    """The file that lists the records that a job could not process."""
 
     url: str = Field(description="A link to the file, valid for 15 minutes.")
     records: int = Field(description="How many records it lists.")
@@ -272,8 +278,8 @@ class JobStatus(Schema):
     """A job after an event."""
 
     job_id: str = Field(description="The job's id.")
-    batch_id: str = Field(description='Its batch; "" for a job of a schedule.')
-    schedule_id: str = Field(description='Its schedule; "" for a job of a batch.')
+    batch_id: str = Field(description='Its batch; "" for a job of a schedule or campaign.')
+    schedule_id: str = Field(description='Its schedule; "" for a job of a batch or campaign.')
     state: JobState = Field(description="Its state now.")
     actions: list[JobEvent] = Field(description="The events that you may send next.")
     links: Links

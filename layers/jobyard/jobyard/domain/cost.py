@@ -12,12 +12,13 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Usage:
-    """Counts of what AWS bills.
+    """Counts of what AWS bills, as the meter of each invocation counts it (services/meter.py).
 
-    `ms` is the billed time of Lambda, `mb_ms` memory (MB) times that, summed over invocations.
-    `transitions` include the start of each Map child. `s3_writes` are PUT, COPY, POST and LIST
-    requests, `s3_reads` all others but DELETE, which is free. `bytes_stored` are the bytes written
-    to S3. `mails` counts one for each recipient, `events` those that S3 sent.
+    `ms` is Lambda's time in milliseconds; AWS bills `mb_ms`, the memory in MB times that, summed
+    over invocations. `transitions` include the start of each Map child. `s3_writes` are PUT, COPY,
+    POST and LIST requests, `s3_reads` all others but DELETE, which is free. `bytes_stored` are the
+    bytes sent to S3, not those copied within it; their price is that of one month. `mails` counts
+    one for each recipient, `events` are those of EventBridge that S3 sent.
     """
 
     write_units: float = 0.0
@@ -41,7 +42,7 @@ KINDS = tuple(field.name for field in fields(Usage))
 
 @dataclass(frozen=True)
 class Price:
-    """The price in US dollars of `per` units of `kind`, a field of `Usage`; no free tier."""
+    """The price in US dollars of `per` units of `kind`, a field of `Usage`. No free tier counts."""
 
     kind: str
     title: str
@@ -59,10 +60,12 @@ PRICES = (
     Price("mb_ms", "Lambda MB·ms, arm64", 0.0000133334, 1024 * 1000, "Lambda pricing, per GB·s"),
     Price("s3_writes", "S3 PUT, COPY, POST, LIST", 0.005, 1e3, "S3 pricing, Standard"),
     Price("s3_reads", "S3 GET and other requests", 0.0004, 1e3, "S3 pricing, Standard"),
-    Price("bytes_stored", "S3 bytes, a month", 0.023, _GB, "S3 pricing, Standard, first 50 TB"),
+    Price(
+        "bytes_stored", "S3 bytes, for one month", 0.023, _GB, "S3 pricing, Standard, first 50 TB"
+    ),
     Price(
         "mails",
-        "SES mails, a recipient each",
+        "SES mails, one for each recipient",
         0.10,
         1e3,
         "SES pricing, without a plan; 0.16 with one",

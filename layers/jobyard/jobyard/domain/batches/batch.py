@@ -64,7 +64,8 @@ BATCH = Lifecycle(
         State(
             _S.HELD,
             StateType.WAITING,
-            "Its collection, job type or everything is on hold. A person releases or deletes it.",
+            "Its collection, job type or everything is on hold. A person, or the end of the hold, "
+            "releases it; a person may delete it.",
             {"deposit": "Held"},
         ),
         State(

@@ -265,7 +265,7 @@ def _ended(campaign: Campaign, totals: TaskTotals) -> CampaignPlan:
 
 
 def outcome_event(totals: TaskTotals) -> str:
-    """How a campaign ends by its tasks: all succeeded, some, or none."""
+    """The event that ends a campaign: whether all of its tasks succeeded, some, or none."""
     if not totals.succeeded:
         return "fail"
     others = totals.untouched + totals.waiting + totals.active + totals.failed + totals.cancelled

@@ -1,7 +1,8 @@
-"""A job: the steps of a job type, for one manifest entry or one occurrence of a schedule.
+"""A job: the steps of a job type, for an entry of a manifest, an occurrence of a schedule or a
+target of a campaign.
 
-All jobs share one set of states; each job type uses some of them. The labels are what an audience
-calls a state.
+All jobs share one set of states, and a campaign has them too; each job type uses some of them. The
+labels of a state are its names for users, by audience.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -81,8 +82,8 @@ JOB = Lifecycle(
         State(
             _S.HELD,
             StateType.WAITING,
-            "A person or a hold stopped it before it started. A person, or the end of the hold, "
-            "releases it.",
+            "A person or a hold stopped it before it started, or before a retry. A person, or the "
+            "end of the hold, releases it.",
             _labels("Held", "Idle", "Paused"),
         ),
         State(
@@ -94,7 +95,8 @@ JOB = Lifecycle(
         State(
             _S.PAUSED,
             StateType.WAITING,
-            "Its window closed before it ended. It continues when the window opens.",
+            "Its window closed, or it was put on hold, after it had started. It continues when the "
+            "window opens or the hold ends.",
             _labels("Paused", "In Progress", "Paused"),
         ),
         State(
@@ -113,26 +115,28 @@ JOB = Lifecycle(
         State(
             _S.PARTIALLY_SUCCEEDED,
             StateType.TERMINAL,
-            "Some of its tasks succeeded. No time is left for the others.",
+            "Some of its tasks succeeded. The others failed, were cancelled or had no time left.",
             _labels("Completed in part", "Failed", "Partially Succeeded"),
         ),
         State(
             _S.FAILED,
             StateType.INTERACTION,
-            "A step failed and no retry is left, or an operator failed it. A person requeues or "
-            "deletes it.",
+            "A step failed and no retry is left, no worker could end it, its time was over, or an "
+            "operator failed it. A person requeues or deletes it.",
             _labels("Failed", "Failed", "Failed"),
         ),
         State(
             _S.CANCELLED,
             StateType.TERMINAL,
-            "A person cancelled it or its batch before it ended.",
+            "It was cancelled before it ended: by a person, with its batch or campaign, or by an "
+            "abort rule.",
             _labels("Cancelled", "Failed", "Cancelled Manually"),
         ),
         State(
             _S.REPLACED,
             StateType.TERMINAL,
-            "A newer job for the same target and type replaced it.",
+            "A newer job replaced it: the next one of its schedule, or a newer campaign on its "
+            "targets.",
             _labels("Replaced", "Failed", "Replaced"),
         ),
         State(
@@ -210,8 +214,8 @@ PROGRESS_ORDER = (
 class JobAddress:
     """Where a job is. Only its origin and the store read `chunk` and `position`.
 
-    In a batch, `chunk` and `position` count from 0. In a schedule, `chunk` is 0 and `position` is
-    the time of the occurrence in milliseconds since 1970.
+    In a batch and in a campaign, `chunk` and `position` count from 0. In a schedule, `chunk` is 0
+    and `position` is the time of the occurrence in milliseconds since 1970.
     """
 
     origin_id: str
@@ -302,15 +306,19 @@ class StepRecord:
         return replace(self, message=truncate(self.message, limit))
 
 
-WAITED = "WAIT"  # in place of a failure code: the attempt ended with a snooze
-PART = "PART"  # in place of a failure code: the attempt made progress and will continue
+# In place of a failure code, of a part of an attempt that goes on later:
+WAITED = "WAIT"  # it ended with a snooze
+PART = "PART"  # it made progress
 NO_FAILURES = frozenset({WAITED, PART})
 SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted attempts
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of a job, appended and never edited. `failure_code` is "" if it succeeded.
+    """An attempt at a job, or a part of one: what one worker ran of it, from its start to its end.
+
+    It is appended, and never edited. `failure_code` is "" if it succeeded, and one of `NO_FAILURES`
+    if the attempt goes on in another part.
 
     `request_id` is that of the invocation that ran it; "" for old ones, which did not store it.
     In a long list, attempts that follow each other and are alike in step and code are folded into
@@ -373,14 +381,16 @@ class Attempt:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as it is stored from its first change on. A row without a record is a scheduled job.
+    """A job as it is stored from its first change on. A row without a record is a scheduled job; in
+    a cancelled batch, a cancelled one.
 
     `cause` is the key of the last move's cause. Since the last requeue, `start_count` counts the
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
-    `snooze_count` the latest snoozes in a row. A vanished worker leaves no entry in `attempts`: the
-    `restart` in the history stands for it.
-    An attempt may have several parts. `spent_ms` is how many milliseconds the parts before this one
-    took, with the waits that its steps chose, without those for a window, a hold or a busy server.
+    `snooze_count` the latest snoozes in a row. A vanished worker leaves no entry in `attempts`,
+    unless the job fails for it: the `restart` in the history stands for it.
+    Each snooze and each continue ends a part of an attempt. `spent_ms` is the time in milliseconds
+    that the earlier parts of this attempt took. It includes the waits that steps chose, but not
+    those for a window, a hold or a busy server.
     `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
     does. `keeps_claim`: a task of a campaign waits for its retry with the claim on its target.
@@ -427,8 +437,8 @@ class JobRecord:
 
     @property
     def attempt_began(self) -> datetime:
-        """When the present attempt of a running job began, as if its parts had followed each other
-        without a pause.
+        """When this attempt of a running job began, if its parts are counted as one, without the
+        pauses that `spent_ms` leaves out.
         """
         return self.at - timedelta(milliseconds=self.spent_ms)
 
@@ -492,7 +502,7 @@ class JobRecord:
 
     @property
     def attempt_count(self) -> int:
-        """The number of attempts, including omitted ones."""
+        """The number of attempts, each part counted as one, including omitted ones."""
         return sum(each.count for each in self.attempts)
 
     @property

@@ -1,7 +1,8 @@
-"""A task: the part of a job for one target. A deposit job has one task, stored in its record.
+"""A task: the part of a job that concerns one target.
 
-Tasks have a lifecycle of their own, because a job with many targets continues when one of them is
-done. So a job can succeed partially, and only its failed tasks are retried.
+A job of a batch has one task, and each task of a campaign is stored as a job of its own. So a task
+needs no record: its state follows from that of its job. Its lifecycle has the states that
+Connectivity Suite shows.
 """
 
 from enum import StrEnum
@@ -35,7 +36,8 @@ TASK = Lifecycle(
         State(
             _S.SCHEDULED,
             StateType.WAITING,
-            "Created with its job. The job's worker starts it.",
+            "Created with its job or campaign. A worker starts it; in a campaign, when window and "
+            "rate allow.",
             _labels("Scheduled"),
         ),
         State(
@@ -47,7 +49,8 @@ TASK = Lifecycle(
         State(
             _S.RESCHEDULED,
             StateType.WAITING,
-            "An attempt failed, or its window closed. It is retried at a set time.",
+            "An attempt failed, or a part of one ended: its window closed, or a step waits. Or a "
+            "person requeued it. A worker starts it again when it is due.",
             _labels("Rescheduled"),
         ),
         State(
@@ -59,13 +62,13 @@ TASK = Lifecycle(
         State(
             _S.FAILED,
             StateType.INTERACTION,
-            "No attempt is left. A person requeues it with its job.",
+            "No retry is left, or its campaign expired. A person requeues its job.",
             _labels("Failed"),
         ),
         State(
             _S.CANCELLED,
             StateType.TERMINAL,
-            "Its job was cancelled, replaced or deleted before it ended.",
+            "Its job was cancelled, replaced or deleted before it succeeded.",
             _labels("Cancelled"),
         ),
     ),
@@ -101,6 +104,6 @@ _STATE_BY_JOB_STATE = {
 
 
 def state_of_only_task(job: JobRecord) -> TaskState:
-    """The state of the only task of `job`, derived from the state of the job."""
+    """The state of the task of a job that has one, from the state of the job."""
     waiting = _S.RESCHEDULED if job.attempts else _S.SCHEDULED
     return _STATE_BY_JOB_STATE.get(job.state, waiting)

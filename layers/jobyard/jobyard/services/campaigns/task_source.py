@@ -282,7 +282,7 @@ class TaskSource:
         return self._stop(job) or passed
 
     def must_stop(self, job: JobRecord, step: str) -> bool:
-        """Whether a step ends after its part, for more than the end of the pass."""
+        """Whether a step in parts must end after this one; the end of a pass is no reason."""
         return not self._is_between_bound(job, step) and self._stop(job) is not None
 
     def _is_between_bound(self, job: JobRecord, step: str) -> bool:
@@ -527,8 +527,8 @@ class TaskSource:
         ]
 
     def _ended(self, task: JobRecord, now: datetime) -> JobRecord:
-        """The task as a person cancelled it, as another campaign replaces it, or as it ends with a
-        campaign that is stopping.
+        """The task after its end: cancelled by a person, replaced by another campaign, or with
+        its campaign.
         """
         saved, position = self.jobs.saved, task.address.position
         if position in saved.cancels:

@@ -271,7 +271,7 @@ def _lost_text(record: JobRecord) -> str:
 def after_attempt(
     attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause_key: str
 ) -> JobRecord:
-    """The record after an attempt: succeeded, failed, or scheduled for another try."""
+    """The record after an attempt or a part of one: succeeded, failed, or scheduled again."""
     record, outcome = attempted.record, attempted.outcome
     if isinstance(outcome, Snooze):
         outcome = _bounded_wait(record, outcome, at, job_type.retry)
@@ -300,13 +300,13 @@ def _succeeded(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
 def _waiting(
     attempted: AttemptResult, wait: Snooze | Continue, at: datetime, cause_key: str
 ) -> JobRecord:
-    """The record scheduled again without a failure. The attempt is recorded, but its start does not
-    count against the retry limit.
+    """The record scheduled again without a failure: a part of the attempt has ended. The part is
+    recorded, but its start does not count against the retry limit.
     """
     record = attempted.record
     has_progressed = isinstance(wait, Continue)
-    # Towards the time limit of the attempt, over all its parts. A wait counts, unless the source or
-    # another server asked for it.
+    # All parts of an attempt count towards the time limit of a campaign. So does a wait, unless the
+    # source or another server asked for it.
     spent_s = (at - record.at).total_seconds()
     if not attempted.is_interrupted and _is_unfinished(wait):
         spent_s += wait.seconds

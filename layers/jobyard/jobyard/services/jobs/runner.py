@@ -32,7 +32,7 @@ from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.store.statements import BATCH_LIMIT
 
 CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
-_REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
+_REFRESH_S = 2.0  # how often a worker looks for holds and cancels; its source saves counts then
 _GATHER_S = 0.02  # how long an ended job waits for others to end, to write them in one call
 _POLL_S = 0.1  # how long a worker waits for a job to end before it looks at the others
 _PAUSE_S = 0.5  # how long an idle worker waits for a free slot of its source
@@ -209,7 +209,8 @@ class _Runner:
     def _end_change(self, result: AttemptResult, attempt: AttemptInput[Any]) -> Change:
         """The record before and after the end of an attempt.
 
-        If the job fails, call its type's `on_failure`, and add what that returns to its data.
+        If the job fails for good, call its type's `on_failure`, and add what that returns to its
+        data.
         """
         before, job_type = result.record, attempt.job_type
         after = after_attempt(result, job_type, self.worker.now(), before.cause)

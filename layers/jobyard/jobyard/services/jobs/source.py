@@ -70,7 +70,7 @@ class JobSource(Protocol):
         """
 
     def must_stop(self, job: JobRecord, step: str) -> bool:
-        """Whether a step that works in parts ends after the one that it does. The threads of steps
+        """Whether a step that works in parts must end after the present part. The threads of steps
         call it too.
         """
 
