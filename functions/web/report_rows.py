@@ -44,6 +44,18 @@ def resend_button(report: Report, request: PageRequest) -> EventButton:
     )
 
 
+def address_in_list(origin_id: str, seq: str, request: PageRequest) -> str:
+    """The address of a report in the list of its batch or campaign.
+
+    Raises:
+        NotFound: there is no such report.
+    """
+    found = report_queries.list_reports(origin_id, request.query_context)
+    if seq not in {str(each.seq) for each in (*found.reports, *found.deliveries)}:
+        raise NotFound(f"{origin_of(origin_id)} {origin_id} has no report {seq}")
+    return f"{reports_address(origin_id)}#report-{seq}"
+
+
 def report_number(text: str) -> int:
     """The number of a report.
 

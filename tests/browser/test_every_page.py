@@ -56,6 +56,8 @@ UNSEEN = {"home.html", "home_without_role.html", "targets_upload.html"}
 FILES = {
     "/batches/<batch_id>/jobs.csv",
     "/batches/<batch_id>/operations/<operation_id>/outcomes.csv",
+    "/batches/<batch_id>/reports/<seq>",
+    "/campaigns/<campaign_id>/reports/<seq>",
     "/campaigns/<campaign_id>/reports/<seq>/<name>",
     "/edits/<job_id>/attachments/<index>/file",
     "/edits/<job_id>/uploads/file",

@@ -137,10 +137,26 @@ def test_a_paused_page_asks_no_more_until_it_continues(open_page: Open, site: Si
 
     page.clock.run_for("10:00")
     while_paused = _asked(page) - before
+    page.set_viewport_size({"width": 390, "height": 800})
+    words = page.evaluate("getComputedStyle(document.getElementById('live'), '::after').content")
     page.get_by_role("button", name="Continue updates").click()
     _await_polls(page, site, at, 2)
 
     assert while_paused == 0
+    assert words == '"Paused"'  # a phone has no room for the time
+
+
+def test_a_printed_page_has_its_content_without_controls(open_page: Open) -> None:
+    batch = a_batch("failed", entries=3, last_report=1)
+    a_job(batch, 0, "failed")
+    page = open_page("operator", f"/batches/{batch.batch_id}")
+
+    page.emulate_media(media="print")
+
+    controls = page.locator("header.bar, #menu, .foot, button, .button, .tabs")
+    assert not any(each.is_visible() for each in controls.all())
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("#main")).to_contain_text("PAYLOAD_NOT_FOUND")
 
 
 def test_a_page_without_news_is_not_sent_again(open_page: Open, site: Site) -> None:

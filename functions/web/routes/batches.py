@@ -40,7 +40,13 @@ from web.forms import handle_form, status_of
 from web.job_names import name_in_row
 from web.pictures.strip import strip
 from web.poll_interval import LIST_POLL_S, PART_AGE
-from web.report_rows import link_to_file, report_number, report_rows, reports_address
+from web.report_rows import (
+    address_in_list,
+    link_to_file,
+    report_number,
+    report_rows,
+    reports_address,
+)
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other, shared_page
 
@@ -192,6 +198,12 @@ def resend_report(batch_id: str, seq: str) -> Response[str]:
         return page("batch_reports.html", request, values, status=status_of(refusal), poll_s=poll_s)
 
     return handle_form(act, refused)
+
+
+@router.get("/batches/<batch_id>/reports/<seq>")
+def get_report(batch_id: str, seq: str) -> Response[str]:
+    """Lead to a report in the list."""
+    return see_other(address_in_list(batch_id, seq, current_request(router)))
 
 
 @router.get("/batches/<batch_id>/reports/<seq>/changes")

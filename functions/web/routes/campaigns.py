@@ -47,7 +47,13 @@ from web.filters import words
 from web.forms import handle_form, local_time, status_of
 from web.pictures.openings import openings_line
 from web.poll_interval import LIST_POLL_S
-from web.report_rows import link_to_file, report_number, report_rows, reports_address
+from web.report_rows import (
+    address_in_list,
+    link_to_file,
+    report_number,
+    report_rows,
+    reports_address,
+)
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other, shared_page
 
@@ -206,6 +212,7 @@ def _form_page(
         "parameters_offered": [each for each in types if each.parameters],
         "needs": ", ".join(f"{each.needs_min} for {each.title}" for each in types),
         "may_start": request.may("campaign", "start"),
+        "quotas": request.site.settings.quotas,
         "starters": listed(roles_for("campaign", "start")),
         "calendars_offered": [(name, name) for name in names if name],
         "weekdays": WEEKDAYS,
@@ -441,6 +448,12 @@ def resend_report(campaign_id: str, seq: str) -> Response[str]:
         return page("campaign_reports.html", request, values, status=status, poll_s=poll_s)
 
     return handle_form(act, refused)
+
+
+@router.get("/campaigns/<campaign_id>/reports/<seq>")
+def get_report(campaign_id: str, seq: str) -> Response[str]:
+    """Lead to a report in the list."""
+    return see_other(address_in_list(campaign_id, seq, current_request(router)))
 
 
 @router.get("/campaigns/<campaign_id>/reports/<seq>/<name>")

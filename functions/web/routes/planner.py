@@ -240,6 +240,7 @@ def _new_page(
         "back": f"/planner?{urlencode({'dataset': dataset.name})}" if dataset else "/planner",
         "datasets": [(each.name, each.title or each.name) for each in offered],
         **form_values(request, dataset, fields, frame),
+        "quotas": request.site.settings.quotas,
         "seen": "",
         "errors": form.errors_of(refusal),
         "refusal": refusal and refusal_text(refusal),

@@ -745,3 +745,28 @@ def test_a_failure_group_says_when_its_jobs_failed_first_and_last(browser: Brows
     assert "Seen 1 h ago" in same
     for shown in grown:
         assert "First seen 1 h ago , last seen 5 min ago" in shown
+
+
+@pytest.mark.parametrize("seq", ["1", "2"])
+def test_a_report_has_an_address_of_its_own(browser: Browser, seq: str) -> None:
+    batch = a_batch("completed", entries=1, last_report=2)
+    for number in (1, 2):
+        a_report(batch, number)
+    at = f"/batches/{batch.batch_id}/reports"
+    browser.sign_in("viewer")
+
+    answer = browser.get(f"{at}/{seq}")
+
+    assert (answer.status, answer.location) == (303, f"{at}#report-{seq}")
+    assert f'id="report-{seq}"' in browser.get(at).html
+
+
+@pytest.mark.parametrize("seq", ["3", "0", "x", "01"])
+def test_a_report_that_there_is_not_has_a_page_that_says_so(browser: Browser, seq: str) -> None:
+    batch = a_batch("completed", entries=1, last_report=1)
+    a_report(batch, 1)
+    browser.sign_in("viewer")
+
+    answer = browser.get(f"/batches/{batch.batch_id}/reports/{seq}")
+
+    assert (answer.status, f"has no report {seq}" in answer.text) == (404, True)

@@ -80,6 +80,8 @@ _STYLE = (
     "table{border-collapse:collapse}td,th{text-align:left;padding:.25rem .9rem .25rem 0;"
     "vertical-align:top;border-bottom:1px solid #ddd}th{font-weight:600}"
     ".ok{color:#0b6b2e}.fail{color:#a4161a}"
+    "@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}"
+    "a{color:inherit;text-decoration:none}}"
 )
 
 

@@ -8,6 +8,6 @@ from jobyard.store import quotas
 
 
 def own_quota_use(context: QueryContext) -> QuotaUse:
-    """What the actor uses. Bytes and mails are those of today; of `places` some may have ended."""
+    """What the actor uses. Bytes and mails are those of today; of `slots` some may have ended."""
     used, today = quotas.get(context.actor.sub), day_of(context.now)
     return used if used.day == today else replace(used, day=today, bytes=0, mails=0)
