@@ -1,6 +1,8 @@
 """Filters of templates, which pictures use too: names, times, sizes and durations as text."""
 
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +21,11 @@ def sentence(message: str) -> str:
     """A message as a sentence: it begins with a capital and ends with a full stop."""
     text = message[:1].upper() + message[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def json_text(parameters: Mapping[str, Any]) -> str:
+    """Parameters as JSON of several lines; "" for none."""
+    return json.dumps(dict(parameters), indent=2, ensure_ascii=False) if parameters else ""
 
 
 def breakable(text: str) -> Markup:

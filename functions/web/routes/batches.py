@@ -15,6 +15,7 @@ from jobyard.domain.batches.operation import ACCEPTED, REFUSED, Filter, Operatio
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.redaction import parameters_without_secrets
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import commands, operations
 from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
@@ -36,6 +37,7 @@ from web.batch_page import (
 )
 from web.csv_part import csv_part
 from web.event_buttons import button_for_many
+from web.filters import json_text
 from web.forms import handle_form, status_of
 from web.job_names import name_in_row
 from web.pictures.strip import strip
@@ -119,6 +121,7 @@ def _batch_page(
         "counts": state_counters(view),
         "groups": failure_groups(view, request),
         "may_submit": request.may("batch", "submit"),
+        "parameters": json_text(parameters_without_secrets(view.batch.parameters)),
         "picture": strip(view.strip, view.batch.entries, f"/batches/{batch_id}/jobs?from="),
     }
     return page(

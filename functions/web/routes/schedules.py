@@ -1,6 +1,5 @@
 """Job Management: schedules with their runs, in VoteCal's words. For administrators only."""
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -25,6 +24,7 @@ from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.services.snapshots import OLDEST_SHOWN
 from web import schedule_form as form
 from web.event_buttons import event_buttons, event_values
+from web.filters import json_text
 from web.forms import (
     handle_form,
     local_time,
@@ -150,9 +150,8 @@ def _schedule_page(
     request: PageRequest, schedule_id: str, refusal: JobyardError | None = None
 ) -> Response[str]:
     details = schedule_queries.schedule(schedule_id, request.query_context)
-    parameters = dict(details.view.schedule.parameters)
     values = _schedule_values(details, "details", request, refusal) | {
-        "parameters": json.dumps(parameters, indent=2, ensure_ascii=False)
+        "parameters": json_text(details.view.schedule.parameters)
     }
     poll_s = _poll_interval_s(details.view.schedule, request)
     return page("schedule.html", request, values, status=status_of(refusal), poll_s=poll_s)

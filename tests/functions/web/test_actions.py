@@ -770,3 +770,15 @@ def test_a_report_that_there_is_not_has_a_page_that_says_so(browser: Browser, se
     answer = browser.get(f"/batches/{batch.batch_id}/reports/{seq}")
 
     assert (answer.status, f"has no report {seq}" in answer.text) == (404, True)
+
+
+def test_the_parameters_of_a_batch_are_shown_without_secrets(browser: Browser) -> None:
+    parameters = {"url": "https://ours.example.org/hooks?token=s3cret", "method": "PUT"}
+    batch = a_batch("processing", entries=1, job_type="http", parameters=parameters)
+    browser.sign_in("operator")
+
+    text = browser.get(f"/batches/{batch.batch_id}").text
+
+    assert "Parameters of all jobs" in text
+    assert "PUT" in text
+    assert "s3cret" not in text
