@@ -119,6 +119,8 @@ def addresses(site: Site) -> list[str]:
     activity.put(Act(NOW, "operator", sub_of("operator"), "requeue", several, "it is back", "r1"))
     for seq, outcomes in ((1, "fffff"), (2, "sffff")):
         a_report(batch, seq, outcomes=outcomes)
+    for seq in (3, 4):
+        a_report(batch, seq, delivery=Delivery(DeliveryState.FAILED, HOUR_AGO, error="refused"))
     new = a_batch("pending", source=None, submitter_sub=sub_of("admin"))
     a_version("ark:/13030/m5a", batch_id=batch.batch_id)
     schedule = a_schedule()
@@ -129,6 +131,8 @@ def addresses(site: Site) -> list[str]:
     at, of_schedule = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
     return [
         "/",
+        "/failures?code=PAYLOAD_NOT_FOUND",
+        "/undelivered",
         "/activity",
         "/batches",
         "/batches/new",

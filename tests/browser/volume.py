@@ -98,6 +98,9 @@ class Volume:
         schedule = f"/schedules/{self.schedule.schedule_id}"
         return {
             "home": "/?range=24h",
+            "failures": "/failures",
+            "failures-of-code": "/failures?code=PAYLOAD_NOT_FOUND",
+            "undelivered": "/undelivered",
             "activity": "/activity",
             "batches": "/batches",
             "batches-none": "/batches?state=cancelling&collection=nowhere",
@@ -123,6 +126,7 @@ class Volume:
             "calendars": "/calendars",
             "calendar": "/calendars/holidays",
             "job-management": "/job-management",
+            "job-management-problem": "/job-management?status=problem",
             "schedule": schedule,
             "schedule-new": "/schedules/new",
             "schedule-edit": f"{schedule}/edit",
