@@ -51,7 +51,7 @@ class TaskTotals:
         """Tasks with an attempt that has begun and must end."""
         return self.running + self.bound
 
-    def must_continue(self, now: datetime) -> bool:
+    def needs_pass(self, now: datetime) -> bool:
         """Whether some must end or continue, although nothing may start."""
         return bool(self.replaced) or is_due(self.bound_at, now)
 
@@ -60,7 +60,7 @@ class TaskTotals:
         """Whether each of them has ended."""
         return not (self.untouched or self.waiting or self.active)
 
-    def may_start(self, now: datetime) -> bool:
+    def has_due(self, now: datetime) -> bool:
         """Whether one of them is due, whatever its window, a hold or the rate allows."""
         return bool(self.untouched or (self.next_at and self.next_at <= now))
 
@@ -108,29 +108,29 @@ def plan(
     if not campaign.is_open:
         return CampaignPlan(PlannedAction.END, campaign.state)
     if campaign.state is _S.STOPPING:
-        return _stopping(campaign, totals, now)
+        return _plan_stopping(campaign, totals, now)
     if totals.has_ended:
-        return _ended(campaign, totals)
+        return _plan_ended(campaign, totals)
     if now >= openings.end:
-        return _stopped(campaign, totals, StopReason.EXPIRE, now)
+        return _plan_stop(campaign, totals, StopReason.EXPIRE, now)
     if not campaign.is_opened:
-        return _unopened(campaign, openings, now)
+        return _plan_unopened(campaign, openings, now)
     if hold is not None:
-        return _held(campaign, totals, openings, hold, now)
+        return _plan_held(campaign, totals, openings, hold, now)
     abort = campaign.rules.abort
     if abort is not None and abort.is_met(totals.outcomes):
         reason = abort.description(totals.outcomes)
         if abort.then is AbortAction.CANCEL:
-            return replace(_stopped(campaign, totals, StopReason.ABORT, now), reason=reason)
-        held = _idle(campaign, totals, now, (openings.end,), reason)
+            return replace(_plan_stop(campaign, totals, StopReason.ABORT, now), reason=reason)
+        held = _plan_idle(campaign, totals, now, (openings.end,), reason)
         return replace(held, places_hold=True)
     opening = openings.opening_at(now)
     if opening is None:
-        return _closed(campaign, totals, openings, now)
-    return _open(campaign, totals, opening, now).after(*_EVENTS_TO_RUN[campaign.state])
+        return _plan_closed(campaign, totals, openings, now)
+    return _plan_open(campaign, totals, opening, now).after(*_EVENTS_TO_RUN[campaign.state])
 
 
-def _unopened(campaign: Campaign, openings: Openings, now: datetime) -> CampaignPlan:
+def _plan_unopened(campaign: Campaign, openings: Openings, now: datetime) -> CampaignPlan:
     """The plan of a campaign that could not be opened: its next execution tries again."""
     if now >= campaign.created_at + _OPEN_WITHIN:
         reason = "it could not be opened for a day"
@@ -148,17 +148,17 @@ _EVENTS_TO_RUN: dict[JobState, tuple[str, ...]] = {
 }
 
 
-def _open(campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetime) -> CampaignPlan:
+def _plan_open(campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetime) -> CampaignPlan:
     """The plan of a campaign whose window is open."""
-    if totals.may_start(now) and opening.end - now >= campaign.rules.schedule.needs:
+    if totals.has_due(now) and opening.end - now >= campaign.rules.schedule.needs:
         grant = grant_of(campaign.rules.rollout, totals.succeeded)
         if campaign.rules.abort:
             grant = campaign.rules.abort.limited(grant, totals.outcomes)
         until = min(now + SLICE, opening.end)
         return CampaignPlan(PlannedAction.EXECUTE, _S.RUNNING, until, grant)
-    if totals.must_continue(now):
+    if totals.needs_pass(now):
         return CampaignPlan(PlannedAction.EXECUTE, _S.RUNNING, min(now + SLICE, opening.end))
-    if totals.may_start(now):
+    if totals.has_due(now):
         reason = campaign.rules.schedule.too_late_text
         times = [opening.end, totals.bound_at]
     else:
@@ -168,23 +168,23 @@ def _open(campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetim
     return CampaignPlan(PlannedAction.REST, _S.RUNNING, until, reason=reason)
 
 
-def _closed(
+def _plan_closed(
     campaign: Campaign, totals: TaskTotals, openings: Openings, now: datetime
 ) -> CampaignPlan:
     """The plan of a campaign whose window is closed."""
     following = openings.next_opening(now)
     if following is None:
         reason = "no further window opens before it expires"
-        return _idle(campaign, totals, now, (openings.end,), reason)
-    return _idle(campaign, totals, now, (following.start,), "its window is closed")
+        return _plan_idle(campaign, totals, now, (openings.end,), reason)
+    return _plan_idle(campaign, totals, now, (following.start,), "its window is closed")
 
 
-def _held(
+def _plan_held(
     campaign: Campaign, totals: TaskTotals, openings: Openings, hold: Hold, now: datetime
 ) -> CampaignPlan:
     """The plan of a campaign that is on hold."""
     times = (openings.end, hold.until)
-    planned = _idle(campaign, totals, now, times, hold.description())
+    planned = _plan_idle(campaign, totals, now, times, hold.description())
     if campaign.state is _S.SCHEDULED:
         return replace(planned, state=_S.HELD, events=("hold",))
     if campaign.state is _S.HELD:
@@ -192,7 +192,7 @@ def _held(
     return planned
 
 
-def _idle(
+def _plan_idle(
     campaign: Campaign,
     totals: TaskTotals,
     now: datetime,
@@ -210,21 +210,21 @@ def _idle(
         state, events = _S.PAUSED, ("pause",)
     elif state is _S.PAUSED and totals.active:
         state, events = _S.RUNNING, ("resume",)
-    if totals.must_continue(now):
+    if totals.needs_pass(now):
         return CampaignPlan(PlannedAction.EXECUTE, state, now + SLICE, 0, reason, events)
     until = _earliest([*times, totals.bound_at], totals, now)
     return CampaignPlan(PlannedAction.REST, state, until, 0, reason, events)
 
 
-def _stopped(
+def _plan_stop(
     campaign: Campaign, totals: TaskTotals, reason: StopReason, now: datetime
 ) -> CampaignPlan:
     """The plan of a campaign that stops now."""
     stopping = replace(campaign, state=_S.STOPPING, stop_reason=reason)
-    return _stopping(stopping, totals, now).after("stop", stop=reason)
+    return _plan_stopping(stopping, totals, now).after("stop", stop=reason)
 
 
-def _stopping(campaign: Campaign, totals: TaskTotals, now: datetime) -> CampaignPlan:
+def _plan_stopping(campaign: Campaign, totals: TaskTotals, now: datetime) -> CampaignPlan:
     """The plan of a campaign that is stopping.
 
     Tasks without a record end with it, the others are ended one by one.
@@ -256,7 +256,7 @@ def _counted_by(campaign: Campaign, now: datetime) -> datetime:
     return stops[0] + _COUNTED_WITHIN if stops and was_in_pass else now
 
 
-def _ended(campaign: Campaign, totals: TaskTotals) -> CampaignPlan:
+def _plan_ended(campaign: Campaign, totals: TaskTotals) -> CampaignPlan:
     """The plan of a campaign whose tasks have all ended."""
     event = outcome_event(totals)
     events = [*(_EVENTS_TO_RUN[campaign.state] if campaign.state is not _S.PAUSED else ()), event]

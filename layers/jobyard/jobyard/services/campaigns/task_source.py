@@ -443,7 +443,7 @@ class TaskSource:
 
     def _read_stops(self) -> None:
         self.hold = hold_on(self.campaign, self.worker.now())
-        self._requests.follow()
+        self._requests.renew()
 
     @property
     def _requests(self) -> RequestShare:
@@ -490,7 +490,7 @@ class TaskSource:
 
         A person may cancel a task meanwhile, which the save finds out.
         """
-        self._requests.leave()
+        self._requests.release()
         for _ in range(_FINISH_TRIES):
             self.jobs.write(self._ends())
             self.jobs.save(self.run, ends_pass=True)

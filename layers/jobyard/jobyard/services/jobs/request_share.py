@@ -18,13 +18,13 @@ class RequestShare:
     worker: Worker
     job_type: JobType[Any]
 
-    def follow(self) -> None:
+    def renew(self) -> None:
         """Take a share, or renew it, and learn which hosts are busy."""
         if self._makes_requests:
             worker = self.worker
             count_worker(self.key, worker.http.hosts, worker.settings, worker.now())
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the share back."""
         if self._makes_requests:
             uncount_worker(self.key, self.worker.http.hosts, self.worker.now())

@@ -57,7 +57,7 @@ class OccurrenceSource:
         _, self.job = owned
         if self.job.next_at and self.job.next_at > now:
             return []
-        self.requests.follow()
+        self.requests.renew()
         if self.job.state is JobState.RUNNING:
             return [DueJob(self.job, is_orphaned=True)]
         ready_at = self.job.next_at or (
@@ -134,7 +134,7 @@ class OccurrenceSource:
 
     def refresh(self) -> None:
         """Renew the share of requests. A hold on a job type stops the schedule, not its job."""
-        self.requests.follow()
+        self.requests.renew()
 
     @property
     def is_stopped(self) -> bool:
@@ -143,7 +143,7 @@ class OccurrenceSource:
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
         """Give the share of requests back. The schedule changes when the job is settled."""
-        self.requests.leave()
+        self.requests.release()
 
     def next_step(self) -> NextStep:
         """Run the job again at its retry, else settle it."""
