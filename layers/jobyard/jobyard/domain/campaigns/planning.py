@@ -1,7 +1,7 @@
 """The plan of a campaign: what to do next, until when, and how many attempts may start.
 
-It depends only on the campaign, the sums of its tasks, its openings, a hold and the time. Settle
-asks for it after each pass, and the simulation after each change.
+It depends only on the campaign, the counts of its tasks, its openings, a hold and the time.
+`services.campaigns.settle` makes a plan after each pass, the simulation after each change.
 """
 
 from collections.abc import Iterable
@@ -18,20 +18,20 @@ from jobyard.domain.jobs.job import JOB, JobState
 
 MAX_REST = timedelta(days=30)  # after that a campaign is planned again
 _OPEN_AGAIN = timedelta(minutes=1)  # after an execution that could not open it
-_OPEN_WITHIN = timedelta(days=1)
-_COUNTED_WITHIN = timedelta(seconds=5)  # workers see a stop within two, and save their counts
+_OPEN_WITHIN = timedelta(days=1)  # of its creation, else it fails
+_COUNTED_WITHIN = timedelta(seconds=5)  # workers see a stop within two, then save their counts
 _S = JobState
 
 
 @dataclass(frozen=True)
 class TaskTotals:
-    """The sums of a campaign's tasks.
+    """How many tasks of a campaign are in each condition.
 
-    `untouched` tasks have no record, `waiting` ones have, and may start from `next_at` on at the
-    earliest. A task whose worker is lost is waiting, due now. `bound` tasks are in steps that must
-    end together: whatever the window says, they continue at `bound_at`. Other
-    campaigns take over `replaced` ones, which are also counted as what they are until they have
-    ended. `outcomes` count for the abort rule.
+    `untouched` tasks have no record. `waiting` ones have a record and wait for their next attempt,
+    the first of them until `next_at`. A task whose worker is lost is waiting, and due now. `bound`
+    tasks are in steps that must end together: whatever the window says, they continue at
+    `bound_at`. Other campaigns take over `replaced` ones; each is counted in its own condition too,
+    until it has ended. `outcomes` count for the abort rule.
     """
 
     untouched: int = 0
@@ -52,7 +52,7 @@ class TaskTotals:
         return self.running + self.bound
 
     def needs_pass(self, now: datetime) -> bool:
-        """Whether some must end or continue, although nothing may start."""
+        """Whether a pass is needed although nothing may start: to end or continue some of them."""
         return bool(self.replaced) or is_due(self.bound_at, now)
 
     @property
@@ -61,7 +61,7 @@ class TaskTotals:
         return not (self.untouched or self.waiting or self.active)
 
     def has_due(self, now: datetime) -> bool:
-        """Whether one of them is due, whatever its window, a hold or the rate allows."""
+        """Whether one of them is due, even if the window, a hold or the rate lets none start."""
         return bool(self.untouched or (self.next_at and self.next_at <= now))
 
 
@@ -148,7 +148,9 @@ _EVENTS_TO_RUN: dict[JobState, tuple[str, ...]] = {
 }
 
 
-def _plan_open(campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetime) -> CampaignPlan:
+def _plan_open(
+    campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetime
+) -> CampaignPlan:
     """The plan of a campaign whose window is open."""
     if totals.has_due(now) and opening.end - now >= campaign.rules.schedule.needs:
         grant = grant_of(campaign.rules.rollout, totals.succeeded)

@@ -1,4 +1,6 @@
-"""The share in requests to hosts of a worker without a lease: of tasks, or of a schedule's job."""
+"""The share in requests to hosts of a worker that has no lease of a run: one that runs tasks of a
+campaign, or the job of a schedule.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +12,8 @@ from jobyard.services.jobs.worker import Worker
 
 @dataclass(frozen=True)
 class RequestShare:
-    """Counts a worker as `key` while it runs jobs of a type that makes requests; others cost
-    nothing.
+    """A worker's share of `requests_per_host`, which all workers divide. `key` is the worker's name
+    among them. For a job type that makes no requests, it does nothing.
     """
 
     key: str
@@ -19,7 +21,7 @@ class RequestShare:
     job_type: JobType[Any]
 
     def renew(self) -> None:
-        """Take a share, or renew it, and learn which hosts are busy."""
+        """Take the share, or renew it, and read which hosts other workers found busy."""
         if self._makes_requests:
             worker = self.worker
             count_worker(self.key, worker.http.hosts, worker.settings, worker.now())
