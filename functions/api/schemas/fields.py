@@ -325,7 +325,7 @@ NextCursor = Annotated[
 
 
 class RecordCounts(Schema):
-    """The number of records that a job has handled so far."""
+    """The number of records that a job has processed so far."""
 
     processed: int = Field(description="Those that succeeded.")
     failed: int = Field(description="Those that failed.")

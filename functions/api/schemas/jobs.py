@@ -203,7 +203,7 @@ class Job(JobSummary):
         "jobs."
     )
     records: RecordCounts | None = Field(
-        description="The records it has handled; null if it counts none."
+        description="The records it has processed; null if it counts none."
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
     advice: str = Field(

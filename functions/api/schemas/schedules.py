@@ -348,14 +348,14 @@ class Occurrence(Schema):
     local: str = Field(description="The same time in the rule's zone.")
     trigger: Trigger = Field(description="Why the occurrence exists.")
     verdict: Verdict = Field(description="What was decided about it.")
-    skip_reason: SkipReason | None = Field(description="Why it has no job; null if it has one.")
+    skip_reason: SkipReason | None = Field(description="Why it was skipped; null if it was not.")
     description: str = Field(
         description='Why it has no job, for people, or what it waits for; "" if it has one.'
     )
     reason: str = Field(
-        description='More about why it was skipped, or why a person ran it; "" otherwise.'
+        description='More about why it was skipped, or why a person started it; "" otherwise.'
     )
-    actor: str = Field(description='Who ran it now; "" if nobody did.')
+    actor: str = Field(description='The person who started it with "run now"; "" if nobody did.')
     job_id: str = Field(description='Its job; "" if it has none, or none yet.')
     state: JobState | None = Field(description="The job's state; null if there is no job.")
     label: str = Field(
@@ -373,7 +373,7 @@ class Occurrence(Schema):
     failure_codes: list[str] = Field(description="Why its attempts failed, each code once.")
     message: str = Field(description='Why it failed, or who stopped it; "" otherwise.')
     records: RecordCounts | None = Field(
-        description="The records it has handled so far; null if it counts none."
+        description="The records it has processed so far; null if it counts none."
     )
     links: Links
 

@@ -50,7 +50,7 @@ RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
             replace(OPEN, check_at=CREATED),
             None,
             OPENS,
-            (f"nothing has decided about it since {CREATED:%Y-%m-%d %H:%M} UTC", None),
+            (f"no execution has settled it since {CREATED:%Y-%m-%d %H:%M} UTC", None),
         ),
         (LATE, None, CLOSES - MINUTE, (LATE.rules.schedule.too_late_text, OPENS + DAY)),
         (OPEN, None, CLOSES, ("no further window opens before it expires", EXPIRES)),

@@ -99,10 +99,10 @@ def quoted(body: bytes) -> str:
 
 
 def next_poll_s(step_input: StepInput, now: datetime, least_s: float, wait_h: float) -> float:
-    """Seconds until a call is polled again: `least_s` or more, but not beyond the end of
-    the wait. They grow with the time waited so far.
+    """Seconds until a call is polled again: `least_s` or more, but not beyond the end of the wait.
+    They grow with the time waited so far.
 
-    Jobs that wait for about as long ask at the same instants, so that a pass of their batch serves
+    Jobs that have waited about as long poll at the same instants, so one pass of their batch serves
     all of them.
     """
     waited_s = (now - _called_at(step_input, now)).total_seconds()

@@ -83,7 +83,7 @@ def test_a_campaign_about_which_nothing_decides_is_shown_as_unknown(api: Api) ->
     (listed,) = api.get("/campaigns").json["items"]
 
     assert (listed["state"], listed["label"]) == ("scheduled", "Unknown")
-    assert listed["waiting_reason"].startswith("nothing has decided about it since 2")
+    assert listed["waiting_reason"].startswith("no execution has settled it since 2")
     assert api.get(f"/campaigns/{campaign_id}").json["label"] == "Unknown"
 
 

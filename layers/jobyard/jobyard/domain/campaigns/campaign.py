@@ -46,7 +46,7 @@ REQUEST_FIELDS = (
     *("replace_overlapping", "notify"),
     *RULE_FIELDS,
 )
-SILENT_AFTER = timedelta(minutes=10)  # twice as long as an execution has to decide
+SILENT_AFTER = timedelta(minutes=10)  # after the time by which an execution had to settle it
 _RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
 _TargetsAndWarnings = tuple["tuple[CampaignTarget, ...] | None", tuple[str, ...]]
 _NO_TARGETS: _TargetsAndWarnings = (None, ())
@@ -70,16 +70,16 @@ class Campaign:
     `is_system` by default. `tasks` is the number of its tasks, `chunk_size` that of a chunk (the
     last may have fewer). With a `targets_file` the machine writes its rows, and `chunk_size` is 0
     until it has. One that is to `replace_overlapping` tasks of others has 0 until it has done so.
-    `stop_reason` says why it is stopping, or did; if that `is_forced`, what runs is not waited for.
-    Outcomes count for its abort rule from
-    `counted_since` on; None: from its start on. The three ids name the campaign that it replaces,
-    the one that replaced it, and the one whose failed tasks it retries; "" for none.
+    `stop_reason` says why it is stopping, or did; if the stop `is_forced`, it does not wait for
+    what runs. Outcomes count for its abort rule from `counted_since` on; None: from its start on.
+    The three ids name the campaign that it replaces, the one that replaced it, and the one whose
+    tasks without success it retries; "" for none.
 
     `generation` counts the executions that were started because something changed: only the latest
-    of them decides. If none has decided anything by `check_at`, the scheduler tick starts another.
-    Nothing starts before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the
-    number of its tasks by state, without those that have no record, as of its last decision. Of
-    these, `ended_chunks` are not read again.
+    of them settles it. If none has by `check_at`, the scheduler tick starts another. Nothing starts
+    before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the number of its
+    tasks by state, without those that have no record, as it was settled last. The counts of
+    `ended_chunks` are final, so they are not read again.
 
     `notify` are the recipients of its reports, `undeliverable` those who cannot get one.
     `last_report` is the number of the last report; `due_report` is why another one has to be
@@ -149,7 +149,7 @@ class Campaign:
         return None if self.has_work else (self.ended_at or self.created_at) + retention
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether nothing has decided about it for so long that its state is not known.
+        """Whether no execution has settled it for so long that its state is not known.
 
         The scheduler tick restarts overdue ones each minute, so the tick has stopped too.
         """

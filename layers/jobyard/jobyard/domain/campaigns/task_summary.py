@@ -28,13 +28,13 @@ _DUE_MINUTES = 5  # for which a summary says how many tasks may start
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """The tasks of a chunk: when the first of each kind continues.
+    """How many tasks of a chunk wait for what, and when the first of them continues.
 
     Of `waiting` tasks, the first may start at `next_at`. `bound` tasks are between bound steps, and
-    the first continues at `bound_at`. `begun` tasks of both kinds keep the place of their attempt.
-    The oldest attempt of running ones began at `running_since`.
-    `outcomes` are those since `counted_since`. `due` are (minute since 1970, how many waiting tasks
-    may start in it); the last minute has all later ones too.
+    the first continues at `bound_at`. `begun` tasks, of both kinds, keep the slot of their attempt.
+    The oldest attempt of running ones began at `running_since`. `outcomes` are those since
+    `counted_since`. `due` are (minute since 1970, how many waiting tasks may start in it); the last
+    minute has all later ones too.
     """
 
     waiting: int = 0
@@ -159,7 +159,7 @@ def totals_of(
     counts: Mapping[str, int],
     now: datetime,
 ) -> TaskTotals:
-    """The sums of a campaign's tasks, from the summaries of its chunks and their counts by state.
+    """The totals of a campaign's tasks, from the summaries of its chunks and their counts by state.
 
     A running task whose worker must have ended is orphaned: it counts as waiting. Outcomes of a
     chunk that was saved before the last release do not count. `counts` include those of the

@@ -50,7 +50,7 @@ def wait_for_hold(hold: Hold) -> Wait:
 
 def held_scope(campaign: Campaign) -> str:
     """The scope of the hold for which a campaign rests; "" if it does not rest for one. The hold
-    may have ended since it decided so.
+    may have ended since it was settled.
     """
     scope, held, _ = campaign.rest_reason.partition(" is held by ")
     known = scopes_of_campaign(campaign.campaign_id, campaign.job_type)
@@ -67,10 +67,10 @@ def without_ended_hold(campaign: Campaign, hold: Hold | None) -> Campaign:
 
 
 def silence_of(campaign: Campaign, now: datetime) -> str:
-    """That nothing has decided about a campaign for long; "" if something has."""
+    """That no execution has settled a campaign for long; "" if one has."""
     if not campaign.is_silent(now) or campaign.check_at is None:
         return ""
-    return f"nothing has decided about it since {campaign.check_at:%Y-%m-%d %H:%M UTC}"
+    return f"no execution has settled it since {campaign.check_at:%Y-%m-%d %H:%M UTC}"
 
 
 def wait_of(task: JobRecord, rest: Wait, bound_steps: Set[str], now: datetime) -> Wait:

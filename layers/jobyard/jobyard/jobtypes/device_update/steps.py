@@ -14,9 +14,9 @@ from jobyard.jobtypes.device_update.plan import UpdatePlan
 from jobyard.jobtypes.http_client import FetchRefused, Response
 from jobyard.jobtypes.step_context import DeviceContext
 
-PART_S = 90.0  # of an upload, before it lets the worker look at the window; a step has 120
+PART_S = 90.0  # of one part of an upload; a step of a campaign has 120
 RESTART_S = 600.0  # for a device to apply an update and answer again
-_LOOK_AGAIN_S = 10.0
+_POLL_S = 10.0
 _MAX_DIGESTS = 1_000  # of some hundred bytes each
 _CURRENT = "current"  # in the data of a job: the device has the version already
 
@@ -164,12 +164,12 @@ def verify(step_input: StepInput, context: DeviceContext) -> StepResult:
         version, status = device.info().version, device.update()
     except DeviceRefused as refused:
         if may_wait and isinstance(refused.result, Fail) and refused.result.retryable:
-            return Continue(_LOOK_AGAIN_S, f"the device restarts: {refused.result.message}")
+            return Continue(_POLL_S, f"the device restarts: {refused.result.message}")
         raise
     if version == plan.version:
         return Done({"version": version})
     if may_wait and status is not None and status.state == "applying":
-        return Continue(_LOOK_AGAIN_S, "the device applies the update")
+        return Continue(_POLL_S, "the device applies the update")
     return Fail(Failure.VERIFY_FAILED, _mismatch(plan, version, status), retryable=True)
 
 

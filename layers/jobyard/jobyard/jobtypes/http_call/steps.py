@@ -1,4 +1,4 @@
-"""The step of an HTTP call: one request with an idempotency key, then requests for its end.
+"""The step of an HTTP call: one request with an idempotency key, then polls of its status URL.
 
 Between two requests the job waits in its state machine, not in a worker.
 """
@@ -51,7 +51,7 @@ class _HostBusy(Exception):
 
 
 def call(step_input: StepInput, context: CallContext) -> StepResult:
-    """Make the call; if it has been made and accepted, ask for its end."""
+    """Make the call; if it has been made and accepted, poll its status URL."""
     try:
         plan = CallPlan.of(step_input.parameters)
         request = _Request.of(plan, step_input, context)
@@ -91,10 +91,10 @@ class _Request:
         return cls(plan, url, step_input, context, credentials, origins)
 
     def send(self, method: str, url: str, body: bytes | None = None) -> Answer:
-        """The answer, after redirects. A redirect to GET (303) ends in the answer to that.
+        """The answer, after redirects. After a 303 it is that of a GET.
 
         Raises:
-            _CallEnded: there is none. _HostBusy: nothing was sent.
+            _CallEnded: there is no answer. _HostBusy: nothing was sent.
         """
         for _ in range(MAX_REDIRECTS + 1):
             answer = self._send_once(method, url, body)
@@ -167,7 +167,7 @@ def _called(request: _Request) -> StepResult:
 
 
 def _status_url(answer: Answer, request: _Request) -> str:
-    """The URL to ask for the end of what was called; "" if the answer is the end.
+    """The status URL, to poll until the work is done; "" if the answer says that it is.
 
     Raises:
         _CallEnded: it is too long to keep.
@@ -180,7 +180,7 @@ def _status_url(answer: Answer, request: _Request) -> str:
             reason = f"its answer has no URL in {request.plan.status_field}"
             raise _CallEnded(Fail(Failure.CALL_REFUSED, reason))
     if len(url.encode()) > _STATUS_URL_BYTES:
-        reason = f"the URL to ask for the end is longer than {_STATUS_URL_BYTES} bytes"
+        reason = f"the status URL is longer than {_STATUS_URL_BYTES} bytes"
         raise _CallEnded(Fail(Failure.CALL_REFUSED, reason))
     return url
 
@@ -198,7 +198,7 @@ def _unanswered(
 
 
 def _asked(request: _Request, url: str) -> StepResult:
-    """Ask for the end of what was called. While it does not answer, the job waits on."""
+    """Poll the status URL. While the work is not done, or nothing answers, the job waits on."""
     plan, step_input = request.plan, request.step_input
     now = request.context.now()
     is_last = calls.has_waited(step_input, now, plan.wait_h)

@@ -128,8 +128,8 @@ def _room_refusal(batch: Batch, context: OpenContext) -> str:
 
 
 def _byte_refusal(batch: Batch, size: int, context: OpenContext) -> str:
-    """Why a batch exceeds a quota with its bytes; "" if it does not. Then they are counted, and of
-    a dropped manifest everything is.
+    """Why a batch exceeds a quota with its bytes; "" if it does not. Then they are counted. Of a
+    dropped manifest the batch and its mails are counted too: a submission's were with its request.
     """
     owner, limits, now = quota_owner("", batch.collection), context.settings.quotas, context.now()
     try:

@@ -132,7 +132,7 @@ class MultipartUpload:
         except self._s3.exceptions.ClientError as error:
             if error.response["Error"].get("Code") != "NoSuchUpload":
                 raise
-            # The client lost the response to a first try that succeeded, and tried again.
+            # The client lost the response to a first request that succeeded, and sent it again.
             found = self._s3.head_object(**self._target)  # type: ignore[arg-type]
             if found["ContentLength"] != self.size:
                 raise

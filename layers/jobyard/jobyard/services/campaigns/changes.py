@@ -18,7 +18,7 @@ def change_campaign(
 
     Raises:
         NotFound: there is no such campaign.
-        StaleState: others changed the campaign during each try.
+        StaleState: others changed the campaign at the same time, `tries` times.
     """
     for _ in range(tries):
         before = campaigns.get(campaign_id)

@@ -120,8 +120,8 @@ def _recipients(request: CampaignRequest, context: CommandContext) -> Addresses:
 
 
 def _of_earlier_try(wanted: Campaign) -> Campaign | None:
-    """The campaign that an earlier try of this request started; None if there is none. Its rows are
-    not written again: another request may have its key.
+    """The campaign that this request started before; None if it has not. Its rows are not written
+    again: another request may have its key.
     """
     try:
         stored = campaigns.get(wanted.campaign_id)
@@ -136,7 +136,9 @@ def _of_earlier_try(wanted: Campaign) -> Campaign | None:
 
 
 def _without_calendar(rules: CampaignRules) -> tuple[CampaignRules, str]:
-    """The rules, and the name of their calendar, which may have changed since the first try."""
+    """The rules without their calendar, which may have changed since the first request, and its
+    name.
+    """
     calendar = rules.schedule.calendar
     schedule = replace(rules.schedule, calendar=None)
     return replace(rules, schedule=schedule), calendar.name if calendar else ""
@@ -164,7 +166,7 @@ def _new(
     retry_of: str = "",
     note: Callable[[str], None] = lambda _: None,
 ) -> tuple[Campaign, CampaignRequest]:
-    """The campaign that is asked for, which is not stored. `note` gets the id of each target."""
+    """The campaign of a request, not stored yet. `note` is called with the id of each target."""
     now = context.now()
     request = request_of(document, now, _calendar_for, _needs_min_for)
     _check_job_type(request)
@@ -232,8 +234,8 @@ def _check_replaceable(request: CampaignRequest) -> None:
 
 
 def _with_replaced(request: CampaignRequest) -> CampaignRequest:
-    """The request, with a warning that names the campaign that it ends. A repeat is not checked:
-    its first try has ended that campaign.
+    """The request, with a warning that names the campaign that it ends. Not for a repeat, because
+    the first request has ended that campaign.
 
     Raises:
         InvalidCampaign: that campaign has ended, or is ending.
@@ -307,7 +309,7 @@ def pause(campaign_id: str, until: datetime | None, context: CommandContext) -> 
 def resume(campaign_id: str, context: CommandContext) -> Campaign:
     """Lift the hold on a campaign.
 
-    If an earlier try died after it had lifted the hold, the campaign still rests because of it.
+    If an earlier request died after it had lifted the hold, the campaign still rests because of it.
 
     Raises:
         Forbidden, NotFound. InvalidTransition: it has ended, or nobody has paused it.
@@ -483,7 +485,7 @@ def _has_other_parameters(campaign: Campaign, parameters: object) -> bool:
 def _restart(
     campaign_id: str, change: Callable[[Campaign], Campaign | None], context: CommandContext
 ) -> Campaign:
-    """Write what `change` makes of a campaign, and have an execution decide about it now."""
+    """Write what `change` makes of a campaign, and start an execution that settles it now."""
     return change_campaign(
         campaign_id,
         change,

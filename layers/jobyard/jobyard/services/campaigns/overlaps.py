@@ -1,4 +1,4 @@
-"""Campaigns of one job type that have the same targets: which they are, and replacing their tasks.
+"""Campaigns of one job type that share targets: finds them, and replaces their tasks.
 
 The tasks of the older campaign give way. If all that have not ended do, the campaign is replaced as
 a whole; else its own workers end those tasks, and it continues with the others.
@@ -58,8 +58,8 @@ def find_overlaps(
 
 
 def replace_overlapping(newer: Campaign, context: OpenContext) -> tuple[Campaign, list[str]] | None:
-    """Have the tasks of older campaigns on the targets of `newer`, whose rows are written, end, if
-    they have not. Returns `newer` as it is stored now, and which tasks were replaced, in words.
+    """Replace the unfinished tasks of older campaigns on the targets of `newer`, whose rows are
+    written. Returns `newer` as it is stored now, and which tasks were replaced, in words.
 
     An older campaign that is replaced as a whole is noted in `newer` before: a repeat after a crash
     does not find it. None: an older campaign is not opened, so it is not known yet, and nothing was
@@ -111,7 +111,7 @@ def _giving_way(newer: Campaign) -> list[Campaign]:
     """The open campaigns that give way to `newer`, oldest first."""
     found = []
     for campaign_id in campaigns.open_ids():
-        with suppress(Gone, NotFound, InvalidCampaign):  # the clock reports one it cannot read
+        with suppress(Gone, NotFound, InvalidCampaign):  # the tick reports one it cannot read
             older = campaigns.get(campaign_id)
             if gives_way(older, newer):
                 found.append(older)
@@ -216,7 +216,7 @@ def _noting(
 def _change(
     campaign_id: str, change: Callable[[Campaign], Campaign | None], context: OpenContext
 ) -> None:
-    """Write what `change` makes of a campaign. If it rests, the clock has it decide again now."""
+    """Write what `change` makes of a campaign. If it rests, the next tick has it settled."""
 
     def write(before: Campaign, after: Campaign) -> Campaign:
         if before.rests_until is not None:

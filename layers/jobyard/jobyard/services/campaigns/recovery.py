@@ -1,4 +1,4 @@
-"""Recovery of campaigns: start an execution for one that no execution has decided about in time.
+"""Recovery of campaigns: start an execution for one that no execution has settled in time.
 
 Campaigns are imported with the first one that is overdue: most ticks find none.
 """

@@ -1,6 +1,6 @@
-"""Settling a campaign: sum up its tasks, move it as the plan says, and decide what comes next.
+"""Settles a campaign: sums up its tasks, moves it as the plan says, and decides what comes next.
 
-Only the latest execution of a campaign decides. It alone grants starts, through the index of the
+Only the latest execution of a campaign settles it. It alone grants starts, through the index of the
 next pass.
 """
 
@@ -48,7 +48,7 @@ def settle(
 
     Raises:
         NotFound: there is no such campaign.
-        StaleState: others changed the campaign during each try.
+        StaleState: others changed the campaign at the same time, several times.
     """
     for tries in range(1, _TRIES + 1):
         campaign = campaigns.get(campaign_id)
@@ -82,7 +82,7 @@ def _totals(campaign: Campaign, records: Mapping[int, ChunkRecord], now: datetim
 
 @dataclass
 class _Settlement:
-    """One try to settle a campaign."""
+    """A settlement of a campaign, from one reading of its record and counts."""
 
     campaign: Campaign
     run: ExecutionRun
@@ -127,7 +127,7 @@ class _Settlement:
 
     def _after_slice(self, planned: CampaignPlan, totals: TaskTotals) -> CampaignPlan:
         """The plan; a rest after a pass lasts until its slice is over, because another pass has a
-        grant of its own. Attempts between bound steps are not waited with.
+        grant of its own. If attempts are between bound steps, the rest is not made longer.
         """
         has_rate = self.campaign.rules.rollout is not None and self.pass_began is not None
         if planned.action is not PlannedAction.REST or not has_rate or totals.bound:
@@ -404,8 +404,8 @@ def _execution(campaign: Campaign, run: ExecutionRun) -> str:
 
 
 def restart(before: Campaign, after: Campaign, executions: Executions, now: datetime) -> Campaign:
-    """Write `after` over `before`, and start an execution that decides about it now. The one before
-    decides nothing any more.
+    """Write `after` over `before`, and start an execution that settles it now. The one before does
+    not settle it any more.
 
     If the execution is not started, because this function dies, the scheduler tick starts it.
 

@@ -2,7 +2,7 @@
 
 A task that waits changes at once. One that runs belongs to its worker: the request to cancel it is
 stored with the counts of its chunk, and the worker ends it after its step, or after its bound
-steps. Both are written together with the campaign, so that its next decision knows of them.
+steps. Both are written together with the campaign, so that whoever settles it next counts them.
 """
 
 import time
@@ -48,7 +48,7 @@ def send(
 
     Raises:
         InvalidTransition: the state of the task or of its campaign does not allow the event.
-        StaleState: others changed them during each try.
+        StaleState: others changed them at the same time, several times.
     """
     for tries in range(_TRIES):
         if tries:
@@ -69,7 +69,7 @@ def send(
             chunk, change, after = _with_cancel(seen, entry, address), None, _noted(task, entry)
         else:
             chunk, change = _with_counts(seen, after, campaign), (stored, after)
-        # A campaign that rests decides again now; one in a pass does at its end.
+        # A campaign that rests is settled now; one in a pass is settled at its end.
         rests = campaign.rests_until is not None
         known = replace(campaign, ended_chunks=campaign.ended_chunks.without(address.chunk))
         next_version = replace(known, version=campaign.version + 1)

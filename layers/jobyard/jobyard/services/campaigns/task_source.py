@@ -59,7 +59,7 @@ _SAVE_EACH = timedelta(seconds=20)
 def run_chunk(
     campaign_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker
 ) -> list[AttemptOutcome]:
-    """Run one pass over a chunk's tasks, unless a later execution decides about the campaign."""
+    """Run one pass over a chunk's tasks, unless a later execution settles the campaign."""
     campaign = campaigns.get(campaign_id)
     if not campaign.is_open or run.recoveries < campaign.generation or chunk.share is None:
         return []
@@ -326,7 +326,7 @@ class TaskSource:
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
         """Write changes to tasks; those that start must get the claim on their target first.
 
-        After an act of a person another execution decides, so that none starts here any more.
+        After an act of a person another execution settles the campaign: then none starts here.
         """
         changes = [(before, self._prepared(after)) for before, after in changes]
         starts = [change for change in changes if change[1].state is JobState.RUNNING]

@@ -20,8 +20,9 @@ class ChunkJobs:
     """The jobs of a chunk that have a record, by position, and the counts as `saved`.
 
     `collection` is that of its batch, "" if it has none. `summarize` returns the summary of all
-    jobs for the chunk's record. `is_outdated`: someone else wrote a job, so `records` is out of
-    date. `outcomes` is the number of jobs by outcome of the operation that runs, None without one.
+    jobs for the chunk's record. `is_outdated`: someone else wrote a job or the counts, so the next
+    save reads all again. `outcomes` is the number of jobs by outcome of the operation that runs,
+    None without one.
     """
 
     origin_id: str
