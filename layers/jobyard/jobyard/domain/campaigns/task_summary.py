@@ -95,7 +95,7 @@ def _time(text: str | None) -> datetime | None:
 
 def is_bound(task: JobRecord, bound_steps: Set[str]) -> bool:
     """Whether a task is between bound steps: whatever the window says, it continues."""
-    return is_in_attempt(task) and has_begun(task, bound_steps)
+    return is_in_attempt(task) and has_begun_bound(task, bound_steps)
 
 
 def is_in_attempt(task: JobRecord) -> bool:
@@ -117,7 +117,7 @@ def offline_in_a_row(task: JobRecord) -> int:
     return sum(each.code_counts.get(Failure.DEVICE_OFFLINE, 0) for each in last)
 
 
-def has_begun(task: JobRecord, bound_steps: Set[str]) -> bool:
+def has_begun_bound(task: JobRecord, bound_steps: Set[str]) -> bool:
     """Whether the first bound step of an attempt has begun."""
     return any(
         step.name in bound_steps and step.status is not StepStatus.FAILED for step in task.steps

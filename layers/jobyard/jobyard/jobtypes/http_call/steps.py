@@ -57,7 +57,7 @@ def call(step_input: StepInput, context: CallContext) -> StepResult:
         request = _Request.of(plan, step_input, context)
         status_url = step_input.data.get(_STATUS_URL)
         if status_url and step_input.data.get(calls.CALLED_AT):
-            return _asked(request, status_url)
+            return _polled(request, status_url)
         return _called(request)
     except InvalidParameters as error:
         return Fail(Failure.BAD_PARAMETERS, str(error), requeueable=False)
@@ -197,7 +197,7 @@ def _unanswered(
     return Continue(max(wait_s, seconds), result.message)
 
 
-def _asked(request: _Request, url: str) -> StepResult:
+def _polled(request: _Request, url: str) -> StepResult:
     """Poll the status URL. While the work is not done, or nothing answers, the job waits on."""
     plan, step_input = request.plan, request.step_input
     now = request.context.now()

@@ -67,7 +67,7 @@ def stopping_text(request: HistoryEntry) -> str:
     return f"{request.actor} cancelled it: it ends after its step or part"
 
 
-def leaving_text(record: ChunkRecord, position: int) -> str:
+def ending_text(record: ChunkRecord, position: int) -> str:
     """Why a task that has not ended will end soon; "" if it will not. `record` is its chunk's."""
     if request := record.cancels.get(position):
         return stopping_text(request)
@@ -88,7 +88,7 @@ def why_task_waits(
     """
     if task.state not in OPEN_JOB_STATES:
         return NO_WAIT
-    if reason := leaving_text(record, task.address.position):
+    if reason := ending_text(record, task.address.position):
         return reason, None
     if task.state is not JobState.SCHEDULED:
         return NO_WAIT

@@ -235,12 +235,12 @@ class _Settlement:
         if planned.grant and opening is None:
             return self._rest(replace(planned, until=begins))
         until = min(begins + SLICE, opening.end) if opening else begins + SLICE
-        parts = self._parts(planned, begins, until)
-        if not parts:  # the counts say that something waits, but no chunk has it
+        chunk_shares = self._pass_shares(planned, begins, until)
+        if not chunk_shares:  # the counts say that something waits, but no chunk has it
             return self._rest(replace(planned, until=self.now + SLICE))
         key = rows.pass_key(self.campaign.campaign_id, run.name, run.number)
-        found = rows.chunks_of(self.context.s3, settings, self.campaign.campaign_id, parts)
-        index = [replace(chunk, share=parts[chunk.number]) for chunk in found]
+        found = rows.chunks_of(self.context.s3, settings, self.campaign.campaign_id, chunk_shares)
+        index = [replace(chunk, share=chunk_shares[chunk.number]) for chunk in found]
         is_last = self.run.number % PASSES_PER_EXECUTION == 0
         return NextStep(
             self.campaign.campaign_id,
@@ -266,7 +266,7 @@ class _Settlement:
         wanted = -(-self.at_once // CONCURRENT_JOBS)
         return max(min(wanted, self.context.settings.max_concurrency), 1)
 
-    def _parts(
+    def _pass_shares(
         self, planned: CampaignPlan, begins: datetime, until: datetime
     ) -> dict[int, PassShare]:
         """What each chunk may do in the next pass.
@@ -279,7 +279,7 @@ class _Settlement:
         if rules.rollout:
             grants = paced(grants, planned.grant)
         is_stopping = planned.state is JobState.STOPPING
-        begun = self._begun(until, is_stopping=is_stopping)
+        begun = self._chunks_to_continue(until, is_stopping=is_stopping)
         numbers = sorted({*grants, *begun})
         workers = max(min(self._workers, len(numbers)), 1)
         slots = self._slots(numbers, grants, workers, until)
@@ -287,7 +287,7 @@ class _Settlement:
         is_spread = rules.rollout is not None
         turns = -(-len(active) // workers) if is_spread else 1
         turn = (until - begins) / max(turns, 1)
-        places, found = Counter(self._places()), {}
+        kept_slots, found = Counter(self._kept_slots()), {}
         for index, number in enumerate(active):
             since = begins + (index // workers) * turn if is_spread else begins
             found[number] = PassShare(
@@ -296,10 +296,10 @@ class _Settlement:
                 since,
                 min(since + turn, until),
                 is_spread,
-                places.total() - places[number],
+                kept_slots.total() - kept_slots[number],
             )
         for number in numbers:  # to end tasks, but to run none
-            if not slots[number] and (is_stopping or self._has_leaving(number)):
+            if not slots[number] and (is_stopping or self._has_ending(number)):
                 found[number] = PassShare(0, 0, begins, until, is_spread)
         return found
 
@@ -311,7 +311,7 @@ class _Settlement:
             numbers,
             bound=[number for number in numbers if self._has_due_bound(number, until)],
             granted=[number for number in numbers if number in grants],
-            begun=Counter(self._running()) + Counter(self._places()),
+            begun=Counter(self._running()) + Counter(self._kept_slots()),
         )
         return shared_slots(request, self.at_once, workers, CONCURRENT_JOBS, self.run.number)
 
@@ -321,7 +321,7 @@ class _Settlement:
         summary = TaskSummary.of_document(record.summary if record else {})
         return summary.bound_at is not None and summary.bound_at <= until
 
-    def _has_leaving(self, number: int) -> bool:
+    def _has_ending(self, number: int) -> bool:
         """Whether tasks of a chunk are cancelled or replaced."""
         record = self.records.get(number)
         return record is not None and bool(record.cancels or record.replacements)
@@ -334,7 +334,7 @@ class _Settlement:
             if not self._lost(record, self.now)
         }
 
-    def _places(self) -> dict[int, int]:
+    def _kept_slots(self) -> dict[int, int]:
         """How many attempts of each chunk have begun and continue later."""
         summaries = {
             number: TaskSummary.of_document(record.summary)
@@ -385,7 +385,7 @@ class _Settlement:
                 due[number] = min(times), (summary.due_by(until) if waits else 0) + lost
         return untouched, due
 
-    def _begun(self, until: datetime, *, is_stopping: bool) -> list[int]:
+    def _chunks_to_continue(self, until: datetime, *, is_stopping: bool) -> list[int]:
         """The chunks with attempts to continue, or with tasks to end if it is stopping."""
         found = []
         for number, record in self.records.items():
@@ -393,7 +393,7 @@ class _Settlement:
             has_lost = summary.running_since is not None
             must_end = is_stopping and (summary.waiting or summary.bound)
             is_due = self._has_due_bound(number, until)
-            if is_due or has_lost or must_end or self._has_leaving(number):
+            if is_due or has_lost or must_end or self._has_ending(number):
                 found.append(number)
         return found
 

@@ -19,7 +19,7 @@ from jobyard.domain.campaigns.rules import EXPIRY_GRACE
 from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.campaigns.task_summary import (
     TaskSummary,
-    has_begun,
+    has_begun_bound,
     is_bound,
     is_in_attempt,
     keeps_its_slot,
@@ -195,7 +195,7 @@ class TaskSource:
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.jobs.records.get(position)
-        must_end = self._is_leaving(position)
+        must_end = self._is_ending(position)
         if must_end and not (job and self._must_finish(job, now)):
             return None  # it is cancelled or replaced at the end of this pass
         if job is None:
@@ -207,7 +207,7 @@ class TaskSource:
         is_due = job.next_at is None or job.next_at <= now
         return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
 
-    def _is_leaving(self, position: int) -> bool:
+    def _is_ending(self, position: int) -> bool:
         """Whether a person cancelled a task, or another campaign takes it over."""
         return position in self.jobs.saved.cancels or position in self.jobs.saved.replacements
 
@@ -287,13 +287,13 @@ class TaskSource:
 
     def _is_between_bound(self, job: JobRecord, step: str) -> bool:
         bound_steps = self.job_type.bound_steps
-        return step in bound_steps and has_begun(job, bound_steps)
+        return step in bound_steps and has_begun_bound(job, bound_steps)
 
     def _stop(self, job: JobRecord) -> Continue | Fail | None:
         """Why no other step of an attempt may begin, in this pass and the next one."""
         now = self.worker.now()
         openings = self.campaign.openings
-        if self._is_leaving(job.address.position):
+        if self._is_ending(job.address.position):
             return Continue(0, "it is cancelled or replaced")
         if failure := self.time_out(job):
             return failure
@@ -503,8 +503,8 @@ class TaskSource:
         """
         now, is_stopping = self.worker.now(), self.campaign.state is JobState.STOPPING
         changes: list[Change] = []
-        for task in (*self.jobs.records.values(), *self._untouched_leaving(now)):
-            if not is_stopping and not self._is_leaving(task.address.position):
+        for task in (*self.jobs.records.values(), *self._untouched_ending(now)):
+            if not is_stopping and not self._is_ending(task.address.position):
                 continue
             is_waited_for = task.at + CLAIM_FOR > now and not self.campaign.is_forced
             is_given_up = task.state is JobState.RUNNING and not is_waited_for
@@ -513,7 +513,7 @@ class TaskSource:
                 changes.append((task.stored, self._ended(task, now)))
         return changes
 
-    def _untouched_leaving(self, now: datetime) -> list[JobRecord]:
+    def _untouched_ending(self, now: datetime) -> list[JobRecord]:
         """The tasks without a record that another campaign takes over. Those of a campaign that is
         stopping end with it, without a record.
         """
