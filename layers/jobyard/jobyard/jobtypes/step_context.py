@@ -103,8 +103,8 @@ class MaintenanceTasks(Protocol):
         """Archive or remove one more slice. Returns `seen` if `remaining` seconds are not enough
         for it.
 
-        The new checkpoint's `processed` counts the archived and removed batches, campaigns and
-        occurrences.
+        The new checkpoint's `processed` counts the batches, campaigns, occurrences and edit jobs
+        that were archived and removed.
         """
 
     def pack(self, seen: Checkpoint) -> Checkpoint:

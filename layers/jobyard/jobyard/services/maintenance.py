@@ -31,7 +31,8 @@ class Maintenance:
     now: Callable[[], datetime]
 
     def recover_slice(self, seen: Checkpoint) -> Checkpoint:
-        """Check the next slice of batches, schedules and campaigns; recover orphaned work.
+        """Check the next slice of batches, schedules, campaigns and edit jobs; recover orphaned
+        work.
 
         The checkpoint's cursor also has `recovered`, the number of executions started so far.
         """
@@ -52,12 +53,12 @@ class Maintenance:
         from jobyard.services.retention import FIRST, RetentionContext, run_slice
 
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
-        place = seen.cursor or FIRST
+        bookmark = seen.cursor or FIRST
         try:
-            work_slice = run_slice(place, context)
+            work_slice = run_slice(bookmark, context)
         except StaleState:
             return checkpoints.get(seen.job_id)
-        if seen.cursor and work_slice.bookmark == place and not work_slice.items:
+        if seen.cursor and work_slice.bookmark == bookmark and not work_slice.items:
             return seen
         after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.bookmark)
         return self._saved(seen, after, *work_slice.items)

@@ -52,7 +52,7 @@ def take_slot(
 
     Raises:
         QuotaExceeded: its owner has too many open batches, or sends or deposits too much today.
-        StaleState: others changed what the owner uses during each try.
+        StaleState: others changed what the owner uses at the same time, several times.
     """
     for _ in range(_TRIES):
         used = _use_of_today(owner, now)
@@ -104,7 +104,7 @@ def take_open_slot(
 
     Raises:
         QuotaExceeded: its owner has too many that are open.
-        StaleState: others changed what the owner uses during each try.
+        StaleState: others changed what the owner uses at the same time, several times.
     """
     for _ in range(_TRIES):
         used = _use_of_today(owner, now)
@@ -122,7 +122,7 @@ def count_bytes(batch: Batch, size: int, limits: Quotas, now: datetime) -> None:
 
     Raises:
         QuotaExceeded: its owner deposits too many bytes today.
-        StaleState: others changed what the owner uses during each try.
+        StaleState: others changed what the owner uses at the same time, several times.
     """
     owner = quota_owner(batch.submitter_sub, batch.collection)
     for _ in range(_TRIES):
@@ -153,7 +153,7 @@ def take_mails(owner: str, mails: int, what: str, limits: Quotas, now: datetime)
 
     Raises:
         QuotaExceeded: they send too many today.
-        StaleState: others changed what the person uses during each try.
+        StaleState: others changed what the person uses at the same time, several times.
     """
     for _ in range(_TRIES):
         used = _use_of_today(owner, now)

@@ -28,9 +28,9 @@ TimeSpan = tuple[datetime, datetime]  # the first and the last of some times
 
 @dataclass(frozen=True)
 class PassShare:
-    """What a chunk may do in a pass: start `grant` jobs from `since` on, spread evenly up to
-    `until` if `is_spread`, and run `slots` at the same time. After `until` no step begins.
-    When it was granted, `begun_elsewhere` jobs of other chunks kept their places.
+    """What a chunk of a campaign may do in a pass: start `grant` tasks from `since` on, spread
+    evenly up to `until` if `is_spread`, and run `slots` at the same time. After `until` no step
+    begins. When it was granted, `begun_elsewhere` tasks of other chunks kept their slots.
     """
 
     grant: int
@@ -41,7 +41,7 @@ class PassShare:
     begun_elsewhere: int = 0
 
     def starts_by(self, now: datetime) -> int:
-        """How many jobs may have started by `now`."""
+        """How many tasks may have started by `now`."""
         if now < self.since:
             return 0
         if not self.is_spread:
@@ -98,7 +98,7 @@ class Chunk:
 class RunProgress:
     """The progress of a run in a chunk: the last pass that finished it, 0 before the first.
 
-    `next_at` is when its first waiting job may be tried again, None if no job waits. `outcomes` is
+    `next_at` is when its first waiting job may start again, None if no job waits. `outcomes` is
     the number of jobs by outcome of the operation that runs; None if it is not known, and of a run
     that is no operation.
     """

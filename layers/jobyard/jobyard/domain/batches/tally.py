@@ -64,8 +64,8 @@ class Tally:
 
     `counts` has every state and the total, `failures` the failed jobs by code, `not_requeueable`
     those of them that cannot be requeued, `failed_at` when the first and the last failed, as far as
-    recorded. `next_retry` is when the first waiting job is tried
-    again, None if no job waits. `strip` shows all jobs in the order of the manifest.
+    recorded. `next_retry` is when the first waiting job may start again, None if no job waits.
+    `strip` shows all jobs in the order of the manifest.
 
     `counted_at` is when counting began, and `duration` how long it took. `batch_version` and
     `operations_version` are those that were read before: the tally has all changes up to them. A

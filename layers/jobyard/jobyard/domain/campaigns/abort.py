@@ -24,7 +24,7 @@ UNCOUNTED = frozenset({Failure.DEVICE_OFFLINE, Failure.DEVICE_BUSY, Failure.EXPI
 class AbortAction(StrEnum):
     """What a campaign does when too many of its tasks fail."""
 
-    HOLD = "hold"  # until a person releases it; then it counts again from zero
+    HOLD = "hold"  # until a person resumes it; then it counts again from zero
     CANCEL = "cancel"
 
 

@@ -1,6 +1,6 @@
 """The first chunks of a campaign whose tasks have all ended, in one sum.
 
-A decision reads the chunks after them. So it reads as much in the last pass as in the first.
+Settle reads only the chunks after them, so a campaign's last passes read no more than its first.
 """
 
 from collections.abc import Mapping

@@ -96,7 +96,7 @@ def forecast_of(
     """The forecast for `tasks` tasks that have not started, if each takes `takes_s` seconds, and
     `succeeded` others have succeeded.
 
-    It is that of the whole minute, so that it does not change with each look at it.
+    It is computed for the beginning of the minute, so all who read it in one see the same.
     """
     now = now.replace(second=0, microsecond=0)
     left = openings.openings(now, len(openings.all))
@@ -133,8 +133,9 @@ def start_times(
     now: datetime,
     succeeded: int = 0,
 ) -> dict[int, datetime]:
-    """The minutes by which tasks have started, by the forecast and by their places among those that
-    have not started, from 0. Those that the openings leave no time for are left out.
+    """The minutes by which tasks have started, by the forecast. The keys are `places`: positions of
+    tasks among those that have not started, from 0. Those that the openings leave no time for are
+    left out.
     """
     now = now.replace(second=0, microsecond=0)
     left = sorted({*places}, reverse=True)

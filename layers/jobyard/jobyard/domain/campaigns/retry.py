@@ -1,4 +1,4 @@
-"""When a task is tried again after a failed attempt. Source: decision C7 of campaigns."""
+"""When a task is retried after a failed attempt. Source: decision C7 of campaigns."""
 
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ def next_attempt_at(
     *,
     jitter: float = 0.0,
 ) -> datetime:
-    """When a task may be tried again after an attempt that ended at `ended_at`.
+    """When the retry of a task may start, after an attempt that ended at `ended_at`.
 
     `offline` is how often in a row its device was offline. From the twelfth time on the wait
     doubles, up to an hour, but it does not miss an opening, in which a task must start when

@@ -29,8 +29,8 @@ EXPIRY_GRACE = timedelta(minutes=5)  # for a step that runs when the campaign ex
 class CampaignRules:
     """When and how fast the tasks of a campaign run.
 
-    At most `at_once` run at the same time. A task is tried again `retry_s` seconds after a failed
-    attempt, and an attempt takes at most `attempt_s` seconds.
+    At most `at_once` run at the same time. A retry starts `retry_s` seconds after a failed attempt,
+    or later. An attempt takes at most `attempt_s` seconds, over all of its parts.
     """
 
     schedule: CampaignSchedule

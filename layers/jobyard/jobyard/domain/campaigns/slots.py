@@ -21,9 +21,10 @@ def shared_slots(
 ) -> dict[int, int]:
     """The slots of each chunk: those of its attempts that have begun, and a part of the free ones.
 
-    The parts of any `workers` chunks together are at most what is free. If that is less than one
-    for each worker, chunks with bound steps come first, then those with a grant,
-    other ones in each `turn`. A worker has at most `most` slots, fewer while too many have begun.
+    Any `workers` chunks together get no more than what is free. If that is less than one slot for
+    each worker, chunks with bound steps come first, then those with a grant: which of these is
+    first changes with each `turn`. A worker has at most `most` slots, fewer while too many attempts
+    have begun.
     """
     begun = {number: request.begun.get(number, 0) for number in request.numbers}
     free = at_once - sum(request.begun.values())

@@ -72,7 +72,7 @@ class HostGate:
             self.leave(host)
 
     def leave(self, host: str) -> None:
-        """A request has ended."""
+        """End a request that `enter` began."""
         with self._changed:
             self._active -= Counter({host: 1})  # which removes zeros
             self._threads -= Counter({get_ident(): 1})
@@ -93,7 +93,7 @@ class HostGate:
             return dict(self._learned)
 
     def shared(self, learned: Mapping[str, datetime]) -> None:
-        """Others know these now."""
+        """Note that other workers know about these hosts now."""
         with self._changed:
             for host, until in learned.items():
                 if self._learned.get(host) == until:

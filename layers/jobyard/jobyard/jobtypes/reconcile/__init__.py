@@ -20,8 +20,8 @@ RECONCILE_MARGIN_S = 20.0  # kept back for one slice: listing executions may be 
 
 
 def reconcile(step_input: StepInput, context: MaintenanceContext) -> StepResult:
-    """Check every batch that is open or under repair, every schedule with active jobs, and every
-    edit job that waits for the machine.
+    """Check every batch that is open or under repair, every schedule with active jobs, every
+    overdue campaign, and every edit job that waits for the machine.
     """
     checkpoint = context.checkpoints.get(step_input.job_id)
     first_version, maintenance = checkpoint.version, context.maintenance()

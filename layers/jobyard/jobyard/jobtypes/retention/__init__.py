@@ -24,9 +24,10 @@ _NEXT_WORKER_S = 1.0  # before the next worker continues
 
 
 def archive(step_input: StepInput, context: MaintenanceContext) -> StepResult:
-    """Archive every batch and every occurrence that is old enough, then remove it.
+    """Archive what ended long enough ago, then remove it: batches, occurrences, campaigns and edit
+    jobs.
 
-    A job that ended with failures and is requeued tries what is still there: the failed ones.
+    A job that ended with failures and is requeued archives what is still there: the failed ones.
     """
     checkpoint = context.checkpoints.get(step_input.job_id)
     first_version, maintenance = checkpoint.version, context.maintenance()

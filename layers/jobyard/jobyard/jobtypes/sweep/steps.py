@@ -30,7 +30,7 @@ def sweep(
 ) -> StepResult:
     """Change every record that is due at the job's scheduled time, whenever the job runs.
 
-    A sweep that ended with failures and is requeued tries what is still due: the failed records.
+    A sweep that ended with failures and is requeued changes what is still due: the failed records.
     """
     try:
         plan = Plan.of(step_input.parameters)

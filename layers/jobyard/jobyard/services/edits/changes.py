@@ -47,7 +47,7 @@ def change_job(
     in the history, and changes nothing. It is recorded as an act on `about`, or on the job.
 
     Raises:
-        StaleState: others changed the job during each try.
+        StaleState: others changed the job at the same time, several times.
     """
     for _ in range(_TRIES):
         before = read()

@@ -65,7 +65,7 @@ _MAX_READ = 500  # campaigns, for one page of those in a state
 @dataclass(frozen=True)
 class CampaignView:
     """A campaign as it is shown. `counts` has its tasks by their state, `done` those that ended.
-    `silence`: that nothing has decided about it for long, so that its state is Unknown; else "".
+    `silence`: that no execution has settled it for long, so that its state is Unknown; else "".
 
     `actions` are the events that the actor may send, `unavailable` the others, each with the
     reason. `hold` is the hold in force that covers it. In a list it is the one for which it rests.
@@ -92,14 +92,14 @@ class CampaignView:
 
     @property
     def waiting_reason(self) -> str:
-        """Why nothing starts; "" if something may."""
+        """Why it rests, is on hold, or is Unknown; "" if it is none of these."""
         if self.silence or not self.campaign.is_open:
             return self.silence
         return wait_for_hold(self.hold)[0] if self.hold else self.campaign.rest_reason
 
     @property
     def waiting_until(self) -> datetime | None:
-        """When it decides again; None if it does not wait, or until a person decides."""
+        """Until when it rests or is on hold; None if it does not, or until a person acts."""
         if self.silence or not self.campaign.is_open:
             return None
         return self.hold.until if self.hold else self.campaign.rests_until
@@ -111,7 +111,7 @@ class CampaignView:
         return self.waiting_reason or (_STOPPED[reason] if reason else "")
 
     def forecast(self, now: datetime) -> CampaignForecast:
-        """What its next openings hold of the tasks that have not ended."""
+        """How many of the tasks that have not ended start in its next openings."""
         campaign, left = self.campaign, self.campaign.tasks - self.done
         succeeded = campaign.counts.get(JobState.SUCCEEDED, 0)
         return forecast_of(campaign.rules, campaign.openings, left, now, succeeded=succeeded)

@@ -1,7 +1,8 @@
 """Jobs, as lists and details show them.
 
-A batch's job is a row of the manifest with its record, a campaign's task a target with its record;
-without a record both are scheduled. A schedule's job is an occurrence with its record.
+A batch's job is a row of the manifest with its record, a campaign's task a target with its record.
+Without a record they are scheduled, or have ended as their batch or campaign has. A schedule's job
+is an occurrence with its record.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -338,7 +339,7 @@ class JobReader:
         """The id of the first job that matches in the chunks `numbers`, "" if none does; and the
         first chunk that was not read, if the search stopped after `MAX_CHUNKS_SEARCHED`, else None.
 
-        If it `is_backwards`, the jobs of each chunk are tried from the last to the first.
+        If it `is_backwards`, the jobs of each chunk are checked from the last to the first.
         """
         for read, number in enumerate(numbers):
             if read == MAX_CHUNKS_SEARCHED:

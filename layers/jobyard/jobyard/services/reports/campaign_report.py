@@ -104,7 +104,7 @@ def _reported(campaign: Campaign, seq: int) -> Campaign:
     """Note that a campaign's report number `seq` is written.
 
     Raises:
-        StaleState: others changed the campaign during each try.
+        StaleState: others changed the campaign at the same time, several times.
     """
     for _ in range(_TRIES):
         if campaign.last_report >= seq:

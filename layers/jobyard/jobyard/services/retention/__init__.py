@@ -1,8 +1,8 @@
 """Retention: archive what ended long ago, then delete it from the tables; tombstones stay.
 
-It works in bounded slices, over the months in which batches were submitted, then over schedules
-and campaigns, then over what an earlier run left unfinished. Each slice returns where the next one
-starts.
+It works in bounded slices, over the months in which batches were submitted, then over schedules,
+campaigns and edit jobs, then over what an earlier run left unfinished. Each slice returns where the
+next one starts.
 """
 
 from jobyard.services.retention.walk import FIRST, run_slice

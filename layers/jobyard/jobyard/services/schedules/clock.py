@@ -45,7 +45,7 @@ _RESUME = replace(SCHEDULER_CAUSE, reason="at its resume time")
 
 @dataclass(frozen=True)
 class ClockResult:
-    """What the clock did with one or more schedules.
+    """The result of starting the due jobs of one or more schedules.
 
     `occurrences` are those that were written, after the write. `recovered` counts executions
     started for orphaned jobs, `checked` counts due schedules. `errors` are unexpected errors, each
@@ -193,7 +193,7 @@ def start_due(
     """Start the due jobs of a schedule. Returns the stored schedule and the result.
 
     Raises:
-        StaleState: others changed the schedule during each try.
+        StaleState: others changed the schedule at the same time, several times.
     """
     tick = ScheduleTick(cache, executions, now)
     for tries in range(_TRIES):

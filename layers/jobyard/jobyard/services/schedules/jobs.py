@@ -75,7 +75,7 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
     """Close the occurrence of a job that has ended, and start the queued job of its schedule.
 
     Raises:
-        StaleState: others changed the schedule during each try; call again.
+        StaleState: others changed the schedule at the same time, several times; call again.
     """
     for _ in range(_TRIES):
         schedule = schedules.get(address.origin_id)
