@@ -306,7 +306,7 @@ class StepRecord:
         return replace(self, message=truncate(self.message, limit))
 
 
-# In place of a failure code, of a part of an attempt that goes on later:
+# In place of a failure code, of a part of an attempt that continues later:
 WAITED = "WAIT"  # it ended with a snooze
 PART = "PART"  # it made progress
 NO_FAILURES = frozenset({WAITED, PART})
@@ -318,7 +318,7 @@ class Attempt:
     """An attempt at a job, or a part of one: what one worker ran of it, from its start to its end.
 
     It is appended, and never edited. `failure_code` is "" if it succeeded, and one of `NO_FAILURES`
-    if the attempt goes on in another part.
+    if the attempt continues in another part.
 
     `request_id` is that of the invocation that ran it; "" for old ones, which did not store it.
     In a long list, attempts that follow each other and are alike in step and code are folded into

@@ -2,7 +2,7 @@
 
 A task that waits changes at once. One that runs belongs to its worker: the request to cancel it is
 stored with the counts of its chunk, and the worker ends it after its step, or after its bound
-steps. Both are written together with the campaign, so that whoever settles it next counts them.
+steps. Both are written together with the campaign, so that the next settlement counts them.
 """
 
 import time
