@@ -253,8 +253,8 @@ class UploadedEdits(Schema):
     )
     found: int = Field(description="How many findings there are, listed or not.")
     new_ids: dict[str, str] = Field(
-        description="The new ids of features, by the ids that they had, or by the lines of those "
-        f"that had none: the first {MAX_GIVEN_IDS:,}."
+        description="The new ids of features, by the ids that they had, or by the places of those "
+        f"that had none, as `line:column`: the first {MAX_GIVEN_IDS:,}."
     )
 
     @classmethod

@@ -164,8 +164,19 @@ def test_null_ids_get_new_ids_that_none_has_and_a_map_tells_them() -> None:
 
     upload = read_upload([text.encode()], 7)
 
-    assert sorted(upload.given_ids) == [2, 4, 5]
+    assert sorted(upload.given_ids) == ["2:1", "4:1", "5:1"]
     assert len(upload.features) == len({*upload.given_ids.values(), "5"}) == 4
+
+
+def test_features_without_an_id_that_are_on_one_line_are_all_in_the_map() -> None:
+    unnamed = '{"type": "Feature", "geometry": null, "properties": {"x": %d}}'
+    text = f'{{"type": "FeatureCollection", "features": [{unnamed % 1},{unnamed % 2}]}}'
+
+    upload = read_upload([text.encode()], 7)
+
+    assert {at: upload.features[each].properties for at, each in upload.given_ids.items()} == {
+        f"1:{text.index(unnamed % x) + 1}": {"x": x} for x in (1, 2)
+    }
 
 
 def test_inserted_ids_that_became_live_meanwhile_are_renumbered_with_a_map() -> None:

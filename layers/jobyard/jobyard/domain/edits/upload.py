@@ -76,14 +76,14 @@ class UploadCheck(FindingCheck):
 class Upload:
     """An uploaded file as it was read. `findings` are those of the file, in its order.
 
-    `given_ids` are the ids that features without one got, by their lines.
+    `given_ids` are the ids that features without one got, by their places: `line:column`.
     """
 
     features: Mapping[str, Feature]
     deleted: Sequence[str]
     choices: Mapping[str, str]
     findings: Sequence[FeatureFinding]
-    given_ids: Mapping[int, str]
+    given_ids: Mapping[str, str]
 
     @property
     def has_errors(self) -> bool:
@@ -147,12 +147,12 @@ def read_upload(blocks: Iterable[bytes], precision: int) -> Upload:
     reading = FeatureReader(blocks, precision, keep=_OTHER_MEMBERS)
     features: dict[str, Feature] = {}
     findings: list[FeatureFinding] = []
-    given: dict[int, str] = {}
+    given: dict[str, str] = {}
     for found, found_findings in reading:
         features.update({each.feature_id: each for each in found})
         for finding in found_findings:
             if finding.code == GeoJsonCheck.ID_MISSING:
-                given[finding.line] = finding.feature_id
+                given[f"{finding.line}:{finding.column}"] = finding.feature_id
             if len(findings) < _MAX_FINDINGS or finding.level == "error":
                 findings.append(finding)
         if len(findings) >= 2 * _MAX_FINDINGS:

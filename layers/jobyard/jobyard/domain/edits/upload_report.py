@@ -17,8 +17,8 @@ class UploadReport:
     """The result of reading an uploaded file. `problem` says why it was refused, "" if it was not.
 
     `changes` counts the features that it changes. `found` counts the findings, `given` the features
-    that got a new id, listed or not. `new_ids` are the new ids by the old ones, or by the lines of
-    features that had none.
+    that got a new id, listed or not. `new_ids` are the new ids by the old ones, or by the places of
+    features that had none, as `line:column`.
     """
 
     outcome: UploadOutcome

@@ -55,8 +55,8 @@ class UploadedFile:
 class WrittenWorkspace:
     """The changes of an upload as they were written, with what was found: warnings only.
 
-    `new_ids` are the ids that features got, by the ids that they had or by the lines of those that
-    had none.
+    `new_ids` are the ids that features got, by the ids that they had or by the places of those that
+    had none, as `line:column`.
     """
 
     changes: ChangeSet
@@ -122,7 +122,7 @@ def write_workspace(job: Job, upload: UploadedFile, context: WorkspaceContext) -
     read = read_upload(uploaded_blocks(io.BytesIO(upload.body), wanted), dataset.precision)
     if read.has_errors:
         raise InvalidUpload(read.findings)
-    new_ids = {str(line): each for line, each in read.given_ids.items()}
+    new_ids = dict(read.given_ids)
     if isinstance(job, ChildJob) and job.failure_type is FailureType.CONFLICT:
         conflicts = conflicts_of(job, files)
         new_ids |= _renumbered_ids(job, conflicts, read, dataset, files)
