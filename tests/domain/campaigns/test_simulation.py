@@ -320,6 +320,22 @@ def test_case_19_a_change_that_does_not_show_is_tried_again() -> None:
     assert starts(timeline.tasks[0]) == ["10:00", "10:05"]
 
 
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("DEVICE_ERROR", "succeeded"),  # of a 5xx, which the job types for devices retry
+        ("STEP_ERROR", "succeeded"),
+        ("ANOTHER_CODE", "succeeded"),
+        ("DEVICE_FORBIDDEN", "failed"),
+        ("DIGEST_MISMATCH", "failed"),
+    ],
+)
+def test_a_failure_is_tried_again_as_that_of_a_device_is(code: str, state: str) -> None:
+    timeline = simulate(simulation_input_of(document(AT_ONCE, {"A": [bad(code), ok()]})))
+
+    assert timeline.tasks[0].state == state
+
+
 def test_case_21_one_incompatible_device_fails_alone() -> None:
     """openwisp-firmware-upgrader#202"""
     timeline = run(AT_ONCE, {"A": [bad("INCOMPATIBLE")], "B": [ok(60)]})

@@ -36,6 +36,8 @@ _SECOND = timedelta(seconds=1)
 _CAMPAIGN_ID = "simulation"
 _CAUSE = Cause("simulation")
 _KNOWN = frozenset(Failure)
+# Failures that a step says are temporary when the device's answer is 5xx: an outcome is like that.
+_TEMPORARY = RETRYABLE | {Failure.DEVICE_ERROR}
 # States that a campaign only passes through if it leaves them at once.
 _PASSED = frozenset({JobState.SCHEDULED, JobState.STOPPING})
 
@@ -609,4 +611,4 @@ def _is_retryable(code: str) -> bool:
     """Whether a task is tried again after a failure: not if a retry cannot help. Codes that are not
     on Jobyard's list are tried again.
     """
-    return code in RETRYABLE or code not in _KNOWN
+    return code in _TEMPORARY or code not in _KNOWN
