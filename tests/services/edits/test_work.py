@@ -460,6 +460,15 @@ def test_the_old_worker_is_refused_with_the_name_of_the_new_one(people: Requests
         uploads.upload(job.edit_id, sent(job, "anna"), people.worker("anna"))
 
 
+def test_who_never_had_a_job_gets_no_form_and_is_told_who_has_it(people: Requests) -> None:
+    taken, free = a_stored_job("downloaded", "ben"), a_stored_job("allocated")
+
+    with pytest.raises(Forbidden, match="is downloaded, and ben has it: only they may upload it"):
+        uploads.upload_form(taken.edit_id, 1, "edits.geojson", people.worker("anna"))
+    with pytest.raises(InvalidTransition, match="is allocated: cannot upload; you can activate"):
+        uploads.upload_form(free.edit_id, 1, "edits.geojson", people.worker("anna"))
+
+
 def test_an_upload_for_another_job_is_refused_with_both_names(people: Requests) -> None:
     """Case 13."""
     job, other = a_stored_job("downloaded", "anna"), a_stored_job("downloaded", "anna")

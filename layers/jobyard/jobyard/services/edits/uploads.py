@@ -74,6 +74,7 @@ def upload_form(
 
     Raises:
         Forbidden: the actor may not work on it, or never had it. NotFound.
+        InvalidTransition: they never had it, and its state allows no upload.
     """
     _check_had(job_id, context)
     name = clean(PurePosixPath(filename.replace("\\", "/")).name, FILENAME_BYTES) or "edits"
@@ -123,12 +124,20 @@ def upload_choices(
 
 
 def _check_had(job_id: str, context: CommandContext) -> None:
-    """Check that the actor has a job, or had it once."""
+    """Check that the actor has a job, or had it once.
+
+    Raises:
+        Forbidden: another person has it, or nobody. InvalidTransition: nobody can have it now.
+    """
     authorize_job(job_id, "upload", context.actor)
     job = visible_or_had_job(job_id, context.actor)
     sub = context.actor.sub
-    if not has_had(job, sub) and (job.worker is None or job.worker.sub != sub):
-        raise Forbidden(f"you have not activated {job_id}: activate it first")
+    if has_had(job, sub) or (job.worker is not None and job.worker.sub == sub):
+        return
+    if job.worker is not None:
+        authorize_claim(job, "upload", context.actor)
+    requested_move(job, "upload", context)
+    raise Forbidden(f"you have not activated {job_id}: activate it first")
 
 
 def _folder(job_id: str, attempt: int, sub: str) -> str:
