@@ -146,10 +146,14 @@ def rules(
     ctx: typer.Context,
     name: Name,
     file: Annotated[str, typer.Argument(help="JSON, a list of all rules; - for stdin.")] = "",
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why they change.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why they change; a file needs it.")
+    ] = "",
     stack: StackName = "",
 ) -> None:
     """Print the rules of a dataset as JSON, or replace them by those of a file."""
+    if file and not reason:
+        raise typer.BadParameter("say why the rules change", param_hint="--reason")
     api: ApiClient = ctx.obj.api(stack)
     if not file:
         terminal.print_json(api.get(f"/datasets/{name}")["rules"])

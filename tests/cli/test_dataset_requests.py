@@ -234,6 +234,16 @@ def test_rules_are_printed_and_replaced_by_those_of_a_file(
     assert sent == {"rules": wanted, "reason": "names are keys"}
 
 
+def test_rules_are_not_replaced_without_a_reason(tmp_path: Path, api: FakeApi, run: Run) -> None:
+    file = tmp_path / "rules.json"
+    file.write_text("[]")
+
+    result = run("dataset", "rules", "roads", str(file))
+
+    assert (result.exit_code, "--reason" in result.output) == (2, True)
+    assert not api.requests
+
+
 def test_rules_that_cannot_be_applied_are_not_sent(tmp_path: Path, api: FakeApi, run: Run) -> None:
     file = tmp_path / "rules.json"
     file.write_text('[{"rule": "schema", "schema": {"type": "nothing"}}]')
