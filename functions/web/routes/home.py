@@ -34,7 +34,6 @@ router = Router()  # type: ignore[no-untyped-call]
 
 _ORDER = [*BatchState]
 _ENDED = frozenset({BatchState.COMPLETED, BatchState.CANCELLED})
-_DAY = f"{ENDED_OF // timedelta(hours=1)}h"  # as the list of batches calls it
 _PAGE_SIZE = 100
 _OWN_SHOWN = 8  # edit jobs
 _DEPLOYMENTS = 3  # in the legend of the picture, which marks all
@@ -59,7 +58,7 @@ def show_home() -> Response[str]:
         "labels": labels_of_types(each.job_type for each in found.open_batches),
         "schedules_read": SCHEDULES_READ,
         "cost": price_usage(found.usage) if found.usage else None,
-        **_counts(found),
+        "counts": _counts(found),
         "rate_range": rate_range,
         "ranges": _ranges(rate_range),
         **_rates(RateRange(rate_range), request),
@@ -109,23 +108,19 @@ def _own_work(request: PageRequest) -> dict[str, Any] | None:
     }
 
 
-def _counts(found: Overview) -> dict[str, list[dict[str, Any]]]:
-    """The counters of the open and failed batches, and of those that were submitted in the last 24
-    hours and `ended` otherwise.
+def _counts(found: Overview) -> list[dict[str, Any]]:
+    """The counters of batches: of the open and failed ones, and of those that were submitted in the
+    last 24 hours and have ended otherwise.
     """
-    counts, ended = [], []
+    hours = ENDED_OF // timedelta(hours=1)
+    rows = []
     for state, each in sorted(found.counts.items(), key=lambda item: _ORDER.index(item[0])):
-        row = {
-            "label": BATCH.state(state).labels["deposit"],
-            "count": f"{each.number:,}{'' if each.is_exact else '+'}" if each.number else 0,
-            "address": f"/batches?state={state}",
-            "state": state,
-        }
+        label, address = BATCH.state(state).labels["deposit"], f"/batches?state={state}"
         if state in _ENDED:
-            ended.append(row | {"address": f"{row['address']}&submitted={_DAY}"})
-        else:
-            counts.append(row)
-    return {"counts": counts, "ended": ended}
+            label, address = f"{label} ({hours} h)", f"{address}&submitted={hours}h"
+        count = each.number if each.is_exact else f"{each.number:,}+"
+        rows.append({"label": label, "count": count, "address": address, "state": state})
+    return rows
 
 
 def _ranges(current: str) -> list[dict[str, Any]]:

@@ -237,8 +237,8 @@ def test_batches_are_counted_by_state_and_those_that_ended_of_a_day(browser: Bro
 
     assert found["/batches?state=processing"] == "23 Processing"
     assert found["/batches?state=failed"] == "12 Failed"
-    assert found["/batches?state=completed&submitted=24h"] == "3 are completed"
-    assert found["/batches?state=cancelled&submitted=24h"] == "2 are cancelled"
+    assert found["/batches?state=completed&submitted=24h"] == "3 Completed (24 h)"
+    assert found["/batches?state=cancelled&submitted=24h"] == "2 Cancelled (24 h)"
     day = browser.get("/batches?state=completed&submitted=24h")
     assert len(rows_of(day)) == 3
     assert "old.csv" not in day.text
