@@ -145,11 +145,11 @@ def test_the_areas_of_a_collection_are_areas_too() -> None:
     invalid = {"type": "GeometryCollection", "geometries": [feature("", bow).geometry, squares[1]]}
 
     overlapping = validated([NO_OVERLAP], [several], changed=[feature("2", (1.5, 0, 3, 1))])
-    beside = validated([NO_OVERLAP], [several], changed=[feature("2", (2, 0, 3, 1))])
+    adjacent = validated([NO_OVERLAP], [several], changed=[feature("2", (2, 0, 3, 1))])
     skipped = validated([NO_OVERLAP], [feature("1", invalid)], changed=[feature("2", (1, 0, 3, 1))])
 
     assert broken(overlapping) == [("OVERLAP", "2", ("1",))]
-    assert beside.is_valid
+    assert adjacent.is_valid
     assert skipped.is_valid
     assert skipped.skipped == ("1",)
 
