@@ -56,8 +56,8 @@ def requeue(
 ) -> None:
     """Requeue failed jobs: run them again from the first step that did not succeed.
 
-    Requeues all failed jobs of a batch, those with a failure CODE, or one job. A failed task of a
-    campaign is tried again in it, unless the campaign has ended.
+    Requeues all failed jobs of a batch, those with a failure CODE, or one job. A failed task runs
+    again in its campaign, unless that has ended.
 
     Exits with 1 if some jobs cannot be requeued, or if there are none. With --watch the exit code
     is 0 if the batch has no failed job left; the batch itself stays failed until
@@ -222,7 +222,7 @@ def cancel(
 ) -> None:
     """Cancel a batch or a job. Running jobs end, no others start, and the batch is reported.
 
-    A task of a campaign that runs is cancelled after its step, or the part of it.
+    A task of a campaign that runs is cancelled after its step or part.
     """
     if jobs:
         _send_to_many(ctx, "cancel", target, jobs, reason, stack=stack, as_json=as_json)

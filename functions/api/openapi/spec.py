@@ -58,7 +58,8 @@ _TAGS = (
     Tag(name="Batches", description="A batch is one submitted manifest with its jobs and reports."),
     Tag(
         name="Jobs",
-        description="A job is one unit of work, for a line of a manifest or a run of a schedule.",
+        description="A job is one unit of work, for an entry of a manifest, a run of a schedule or "
+        "a target of a campaign.",
     ),
     Tag(
         name="Schedules",
@@ -116,7 +117,7 @@ _ENUMS = {
     "AttachmentState": "What a data custodian answered.",
     "UploadKind": "What an uploaded file has: the changed features, or all of the package.",
     "CampaignEvent": "An event that a person may send to a campaign.",
-    "CampaignState": "The state of a campaign: one of a job that a campaign can have.",
+    "CampaignState": "The state of a campaign: one of a job's, or `unknown` if it is not known.",
     "TaskState": "The state of a task. The lifecycle `task` describes each.",
     "ScheduleState": "The state of a schedule. The lifecycle `schedule` describes each.",
     "ScheduleEvent": "An event that a person may send to a schedule.",
@@ -138,7 +139,7 @@ _ENUMS = {
     "(`catch_up`), or a person started it (`manual`).",
     "Verdict": "What was decided about an occurrence: a job was started (`run`), a job starts when "
     "the active run ends (`wait`), or there is no job (`skip`).",
-    "SkipReason": "Why an occurrence has no job.\n\n"
+    "SkipReason": "Why an occurrence was skipped.\n\n"
     + "\n".join(f"- `{skip.value}`: {skip.description}." for skip in SkipReason),
     "StateType": "What a state waits for: a person (`interaction`), the machine (`transient`), "
     "time or another job (`waiting`), or nothing more (`terminal`).",
@@ -150,9 +151,10 @@ _ENUMS = {
     "`notice`: a person has something to do or to know. `failed_run`: a job of a schedule failed. "
     "`webhook`: it is delivered to a webhook.",
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
-    "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
-    "mail service refused it; `suppressed` when the batch wants no mail. A webhook "
-    "delivery is `queued`, `sending`, `delivered`, or `failed` when its attempts are exhausted.",
+    "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when its "
+    "attempts are exhausted or nobody has a valid address; `suppressed` when nobody is to get it. "
+    "A webhook delivery is `queued`, `sending`, `delivered`, or `failed` when its attempts are "
+    "exhausted.",
     "CallbackStatus": "How the work ended.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),

@@ -44,10 +44,11 @@ class HoldLift:
 class Hold:
     """A stop of `scope`: "everything", "collection:NAME", "type:NAME" or "campaign:ID".
 
-    New work is held instead of started; running work continues. Without `until` it lasts until it
-    is lifted. A hold with a `lift` stops nothing any more: it remains until all that it held is
-    released. `owner` is a name to show, `owner_sub` the id of that person; "" in holds from before
-    ids were stored. `replaced` describes the hold in whose place it was put; "" if there was none.
+    New work is held instead of started. Running jobs of batches and schedules continue, tasks of
+    campaigns stop after their step or part. Without `until` it lasts until it is lifted. A hold
+    with a `lift` stops nothing any more: it remains until all that it held is released. `owner` is
+    a name to show, `owner_sub` the id of that person; "" in holds from before ids were stored.
+    `replaced` describes the hold in whose place it was put; "" if there was none.
     """
 
     scope: str

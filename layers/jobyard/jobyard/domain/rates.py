@@ -39,8 +39,8 @@ NO_WAITS = (0,) * (len(WAIT_BOUNDS_S) + 1)
 
 @dataclass(frozen=True)
 class JobTotals:
-    """How many attempts at jobs workers have started, and how many jobs they have ended, since the
-    deployment was made. `failed` are among `ended`.
+    """How many attempts at jobs, or parts of them, workers have started, and how many jobs they
+    have ended, since the deployment was made. `failed` are among `ended`.
 
     `waits` counts the starts by how long the job had waited since it could start, for each of
     `WAIT_BOUNDS_S` and for longer ones. Tasks of campaigns are not in it: they wait for windows.

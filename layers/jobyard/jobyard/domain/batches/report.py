@@ -33,7 +33,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"  # the recipient's server accepted it
     BOUNCED = "bounced"  # the recipient's server refused it
     COMPLAINED = "complained"  # the recipient marked it as spam
-    FAILED = "failed"  # the mail service refused it; there is no retry
+    FAILED = "failed"  # no attempt is left, or nobody has a valid address
     SUPPRESSED = "suppressed"  # nobody is to get it
 
 

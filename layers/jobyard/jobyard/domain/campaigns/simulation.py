@@ -85,7 +85,7 @@ class SimulatedTask:
 
 @dataclass(frozen=True)
 class RefusedAct:
-    """Something that a person could not do when they tried."""
+    """An event of a person that was refused, as the campaign could not take it at that time."""
 
     at: datetime
     event: str
@@ -344,12 +344,12 @@ class _Simulator:
     def _continue_busy(self) -> None:
         """Start those whose device was busy: they are no attempts, so the grant is not used."""
         self._drop_ended()
-        while self.busy and self.busy[0][0] <= self.now and self._has_place:
+        while self.busy and self.busy[0][0] <= self.now and self._has_slot:
             self._start(heapq.heappop(self.busy)[1])
             self._drop_ended()
 
     @property
-    def _has_place(self) -> bool:
+    def _has_slot(self) -> bool:
         return self.counts[TaskState.RUNNING] < self.campaign.rules.at_once
 
     def _next_ready(self) -> int | None:
@@ -593,7 +593,7 @@ class _Simulator:
 
     def _next_start(self, current: _Slice) -> datetime:
         """When the next attempt may start, by the slice, or when the next task may."""
-        if not self._has_place:
+        if not self._has_slot:
             return current.end
         self._drop_ended()
         ready_at = self.waiting[0][0] if self.waiting else current.end

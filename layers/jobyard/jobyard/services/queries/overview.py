@@ -1,7 +1,7 @@
 """The overview of a deployment, as the first page shows it: what is open, what fails, what is next.
 
 All who may see all batches share one, and each depositor has their own. Every part has a bound, so
-that computing it reads as much on a busy day as on any other, and a look at it reads one item.
+that computing it reads as much on a busy day as on any other. Readers then read one item.
 """
 
 from collections import Counter
