@@ -163,7 +163,8 @@ def hold(
 ) -> None:
     """Hold work before it starts: a job, `collection:NAME`, `type:NAME` or `everything`.
 
-    Running jobs continue. A scope that is already on hold is refused unless you --replace its hold.
+    Running jobs continue; tasks of campaigns stop after their step or part. A scope that is already
+    on hold is refused unless you --replace its hold.
     """
     if options.is_job_id(target):
         if until or replace:

@@ -1,4 +1,4 @@
-"""The history of a batch, job, schedule, campaign or edit job: an entry per change, oldest first."""
+"""The history of a batch, job, schedule, campaign or edit job: its changes, oldest first."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
