@@ -460,7 +460,7 @@ def test_the_old_worker_is_refused_with_the_name_of_the_new_one(people: Requests
         uploads.upload(job.edit_id, sent(job, "anna"), people.worker("anna"))
 
 
-def test_who_never_had_a_job_gets_no_form_and_is_told_who_has_it(people: Requests) -> None:
+def test_who_never_had_a_job_gets_no_form_and_learns_who_has_it(people: Requests) -> None:
     taken, free = a_stored_job("downloaded", "ben"), a_stored_job("allocated")
 
     with pytest.raises(Forbidden, match="is downloaded, and ben has it: only they may upload it"):
