@@ -1,30 +1,34 @@
 """The strip of a batch: all its jobs in the order of the manifest, coloured by state."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from markupsafe import Markup
 
 from jobyard.domain.batches.tally import COLUMN_SHARES, StripSegment
-from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState, labels_for
+from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState
+from web.filters import words
 
 Shares = tuple[tuple[JobState, int], ...]
 
 HEIGHT = 36  # pixels on the page
 MAX_LINKS = 250  # of more, neighbouring ones are joined: narrower ones cannot be hit
 _LEAST_FAILED = 4  # shares: a few failed jobs among thousands are still seen
-_NAMES = {state: label.lower() for state, label in labels_for("deposit").items()}
 _MAX_TAB_STOPS = 40  # with more links, the legend is the way for the keyboard
 
 
-def strip(segments: Sequence[StripSegment], jobs: int, address: str) -> Markup:
-    """The strip of a batch with that many jobs; empty without any.
+def strip(
+    segments: Sequence[StripSegment], jobs: int, address: str, labels: Mapping[str, str]
+) -> Markup:
+    """The strip of a batch with that many jobs, whose states have these `labels`; empty without
+    any.
 
     Columns that look the same are one link to their first job: `address` and its number, from 1.
     """
     width = sum(segment.columns for segment in segments)
     if not width:
         return Markup()
+    names = {state: words(label).lower() for state, label in labels.items()}
     shares = [(_with_failed(segment.shares), segment.columns) for segment in segments]
     parts = [_area(state, shares) for state in reversed(PROGRESS_ORDER)]
     return Markup(
@@ -34,9 +38,9 @@ def strip(segments: Sequence[StripSegment], jobs: int, address: str) -> Markup:
         width,
         COLUMN_SHARES,
         HEIGHT,
-        _summary(segments, jobs, width),
+        _summary(segments, jobs, width, names),
         Markup("").join(parts),
-        Markup("").join(_links(segments, jobs, width, address)),
+        Markup("").join(_links(segments, jobs, width, address, names)),
     )
 
 
@@ -74,18 +78,22 @@ def _top(state: JobState, shares: Shares) -> int:
 
 
 def _links(
-    segments: Sequence[StripSegment], jobs: int, width: int, address: str
+    segments: Sequence[StripSegment],
+    jobs: int,
+    width: int,
+    address: str,
+    names: Mapping[str, str],
 ) -> Iterator[Markup]:
     joined = [*_joined(segments, width)]
     stop = Markup(' tabindex="-1"') if len(joined) > _MAX_TAB_STOPS else Markup()
     column = 0
     for columns, states in joined:
         first, end = column * jobs // width, (column + columns) * jobs // width
-        names = ", ".join(_NAMES[state] for state in PROGRESS_ORDER if state in states)
+        present = ", ".join(names[state] for state in PROGRESS_ORDER if state in states)
         where = f"Job {end:,}" if end - first == 1 else f"Jobs {first + 1:,}–{end:,}"  # noqa: RUF001
         yield Markup(
             '<a href="{}{}"{}><title>{}: {}</title><path class="hit" d="M{} 0h{}v15h-{}z"/></a>'
-        ).format(address, first + 1, stop, where, names, column, columns, columns)
+        ).format(address, first + 1, stop, where, present, column, columns, columns)
         column += columns
 
 
@@ -105,7 +113,9 @@ def _joined(
         yield columns, states
 
 
-def _summary(segments: Sequence[StripSegment], jobs: int, width: int) -> str:
+def _summary(
+    segments: Sequence[StripSegment], jobs: int, width: int, names: Mapping[str, str]
+) -> str:
     """What the strip shows, in words: states in rounded percent."""
     total = width * COLUMN_SHARES
     parts = []
@@ -118,5 +128,5 @@ def _summary(segments: Sequence[StripSegment], jobs: int, width: int) -> str:
         )
         if share:
             percent = round(100 * share / total)
-            parts.append(f"{percent or 'under 1'} % {_NAMES[state]}")
+            parts.append(f"{percent or 'under 1'} % {names[state]}")
     return f"All {jobs:,} jobs in the order of the manifest: about {', '.join(parts)}"

@@ -122,7 +122,12 @@ def _batch_page(
         "groups": failure_groups(view, request),
         "may_submit": request.may("batch", "submit"),
         "parameters": json_text(parameters_without_secrets(view.batch.parameters)),
-        "picture": strip(view.strip, view.batch.entries, f"/batches/{batch_id}/jobs?from="),
+        "picture": strip(
+            view.strip,
+            view.batch.entries,
+            f"/batches/{batch_id}/jobs?from=",
+            state_labels(view.batch.job_type),
+        ),
     }
     return page(
         "batch.html",

@@ -262,6 +262,15 @@ def test_a_bar_names_states_as_the_batchs_job_type_does(browser: Browser, addres
         assert f"<title>{words}</title>" in row
 
 
+def test_the_strip_of_a_batch_names_states_as_its_job_type_does(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2, job_type="http")
+    a_job(batch, 0, "succeeded")
+
+    html = browser.sign_in("viewer").get(f"/batches/{batch.batch_id}").html
+
+    assert "about 50 % succeeded, 50 % waiting" in html
+
+
 def _busy(browser: Browser) -> None:
     """Something of everything that the home page may show."""
     for number in range(5):

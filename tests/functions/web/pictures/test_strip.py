@@ -5,11 +5,12 @@ import xml.etree.ElementTree as ElementTree
 from random import Random
 
 from jobyard.domain.batches.tally import COLUMN_SHARES, StripSegment
-from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState
+from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState, labels_for
 from web.pictures.strip import HEIGHT, MAX_LINKS, strip
 
 S, F, R, W = JobState.SUCCEEDED, JobState.FAILED, JobState.RUNNING, JobState.SCHEDULED
 JOBS = "/batches/b7k3qa5xw2mnpd4rt6uj/jobs?from="
+LABELS = labels_for("deposit")
 DONE = StripSegment(400, ((S, COLUMN_SHARES),))
 WAITING = StripSegment(100, ((W, COLUMN_SHARES),))
 
@@ -39,11 +40,11 @@ def links(picture: str) -> list[tuple[str, str]]:
 
 
 def test_a_batch_without_jobs_has_no_strip() -> None:
-    assert strip([], 0, JOBS) == ""
+    assert strip([], 0, JOBS, LABELS) == ""
 
 
 def test_each_run_of_columns_links_to_its_first_job() -> None:
-    picture = strip([DONE, WAITING], 100_000, JOBS)
+    picture = strip([DONE, WAITING], 100_000, JOBS, LABELS)
 
     assert links(picture) == [
         (f"{JOBS}1", "Jobs 1–80,000: completed"),  # noqa: RUF001
@@ -52,19 +53,19 @@ def test_each_run_of_columns_links_to_its_first_job() -> None:
 
 
 def test_a_column_of_one_job_names_that_job() -> None:
-    picture = strip([StripSegment(1, ((S, 15),)), StripSegment(1, ((F, 15),))], 2, JOBS)
+    picture = strip([StripSegment(1, ((S, 15),)), StripSegment(1, ((F, 15),))], 2, JOBS, LABELS)
 
     assert [title for _, title in links(picture)] == ["Job 1: completed", "Job 2: failed"]
 
 
 def test_its_label_says_what_it_shows() -> None:
-    picture = strip([DONE, WAITING], 100_000, JOBS)
+    picture = strip([DONE, WAITING], 100_000, JOBS, LABELS)
 
     assert "All 100,000 jobs in the order of the manifest: about 80 % completed, 20 %" in picture
 
 
 def test_the_areas_of_the_states_cover_all_columns() -> None:
-    picture = strip([DONE, WAITING], 100_000, JOBS)
+    picture = strip([DONE, WAITING], 100_000, JOBS, LABELS)
 
     assert 'class="s-succeeded" d="M0 15V0h400V15h100V15z"' in picture
     assert 'class="s-scheduled" d="M0 15V15h400V0h100V15z"' in picture
@@ -72,22 +73,22 @@ def test_the_areas_of_the_states_cover_all_columns() -> None:
 
 
 def test_one_failed_job_among_many_is_seen() -> None:
-    picture = strip([StripSegment(1, ((S, 14), (F, 1)))], 200, JOBS)
+    picture = strip([StripSegment(1, ((S, 14), (F, 1)))], 200, JOBS, LABELS)
 
     assert 'class="s-failed" d="M0 15V0h1V15z"' in picture
     assert 'class="s-succeeded" d="M0 15V4h1V15z"' in picture
 
 
 def test_a_typical_strip_has_at_most_5_kilobytes() -> None:
-    assert len(strip(typical(), 100_000, JOBS).encode()) <= 5_000
+    assert len(strip(typical(), 100_000, JOBS, LABELS).encode()) <= 5_000
 
 
 def test_the_worst_strip_has_at_most_70_kilobytes() -> None:
-    assert len(strip(worst(), 1_000_000, JOBS).encode()) <= 70_000
+    assert len(strip(worst(), 1_000_000, JOBS, LABELS).encode()) <= 70_000
 
 
 def test_links_too_narrow_to_hit_are_joined_and_are_no_tab_stops() -> None:
-    picture = strip(worst(), 1_000_000, JOBS)
+    picture = strip(worst(), 1_000_000, JOBS, LABELS)
 
     assert len(links(picture)) == MAX_LINKS
     assert picture.count('tabindex="-1"') == MAX_LINKS
@@ -95,7 +96,7 @@ def test_links_too_narrow_to_hit_are_joined_and_are_no_tab_stops() -> None:
 
 
 def test_it_is_well_formed_and_has_no_style_of_its_own() -> None:
-    picture = strip(worst(), 1_000_000, '/x?state="&from=')
+    picture = strip(worst(), 1_000_000, '/x?state="&from=', LABELS)
 
     root = ElementTree.fromstring(picture)
     assert root.attrib["height"] == str(HEIGHT)
