@@ -47,7 +47,8 @@ _STAGES = (_PENDING, _HELD, *_SHARDS, *_SHARDS_WITHOUT_COLLECTION)
 def place_hold(
     scope: str, until: datetime | None, context: CommandContext, *, replacing: bool = False
 ) -> Hold:
-    """Hold everything in `scope` from now on; running jobs continue.
+    """Hold everything in `scope` from now on. Running jobs of batches and schedules continue, tasks
+    of campaigns stop after their step or part.
 
     `replacing` replaces a hold in force. If the same hold is placed again, returns the stored one.
 

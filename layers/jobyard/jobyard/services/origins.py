@@ -293,5 +293,6 @@ def job_origin(job_id: str, actor: "Actor", now: "datetime") -> "JobOrigin":
     """
     address = JobAddress.parse(job_id)
     if address is None:
-        raise NotFound(f"{job_id!r} is not a job id: BATCH.CHUNK.POSITION, or SCHEDULE.0.TIME")
+        forms = "BATCH.CHUNK.POSITION, CAMPAIGN.CHUNK.POSITION or SCHEDULE.0.TIME"
+        raise NotFound(f"{job_id!r} is not a job id: {forms}")
     return ORIGINS[address.origin].job_origin(address, actor, now)

@@ -32,7 +32,7 @@ from jobyard.services.edits.read_file import read_file
 from jobyard.store import edits
 from jobyard.store.edits import Job
 
-MAX_LOST_RACES = 20  # of commits in a row; then somebody has to look
+MAX_LOST_RACES = 20  # of commits in a row; then its worker uploads again
 
 
 class EditTask(StrEnum):
@@ -49,7 +49,7 @@ class EditTask(StrEnum):
 
 
 class LostRaces(JobyardError):
-    """Other commits came first again and again."""
+    """Other commits came first, more than `MAX_LOST_RACES` times in a row."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def run_check(step: EditStep, context: EditContext) -> EditStep:
     """Check the changes of a job; merge what was uploaded to a child into its job.
 
     Raises:
-        LostRaces: other commits came first again and again.
+        LostRaces: other commits came first, more than `MAX_LOST_RACES` times in a row.
     """
     # Shapely takes a third of a second to load; the other functions do without it.
     from jobyard.services.edits.check import check

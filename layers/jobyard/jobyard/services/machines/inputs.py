@@ -15,7 +15,8 @@ from jobyard.services.runs import ExecutionRun
 
 @dataclass(frozen=True)
 class ExecutionInput:
-    """What an execution works on: a run over a batch, the job at `address`, or a new `manifest`.
+    """What an execution works on: a run over a batch or campaign, the job at `address`, or a new
+    `manifest`.
 
     `origin_id` is "" with a new manifest. `command` is what the execution was started for, "" after
     its first step. `error` is the error of the last task, as Step Functions reports it; None if it
