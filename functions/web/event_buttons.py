@@ -54,8 +54,8 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("task", "requeue"): (
         "Requeue",
         "rotate-cw",
-        "It is tried again from the step that failed, when the window and the rate of its job "
-        "allow it.",
+        "It runs again from the step that failed, when the window and the rate of its job allow "
+        "it.",
     ),
     ("campaign", "change"): ("Change", "pencil", "Its end, its rate, or how many run at once."),
     ("campaign", "retry"): (

@@ -53,7 +53,7 @@ _COLUMNS = (
 def report(campaign_id: str, context: ReportContext) -> ReportProgress:
     """Write and mail the report that a campaign needs, or write one slice of a large one.
 
-    If it has not ended, Settle decides about it next.
+    If it has not ended, it is settled next.
     """
     campaign = campaigns.get(campaign_id)
     if campaign.due_report is None:
