@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from tempfile import TemporaryFile
 from typing import Annotated, Any
 
@@ -35,16 +35,22 @@ from jobyard.domain.campaigns.targets import (
     has_json_ending,
 )
 from jobyard.domain.campaigns.targets_file import TARGETS_BYTES
+from jobyard.domain.datasets.geojson_checks import GeoJsonCheck
+from jobyard.domain.datasets.json_stream import JsonError, JsonStream
 from jobyard.domain.errors import InvalidCampaign
 from jobyard.domain.jobs.task import TaskState
-from jobyard.domain.manifests.findings import Check, Finding
-from jobyard.domain.manifests.json_lines import object_on
+from jobyard.domain.manifests.findings import Check, Finding, FindingCheck
 from jobyard.domain.plurals import plural
 
 app = typer.Typer(no_args_is_help=True, help="Start campaigns and watch them.")
 
 FIELD_CODE = "FIELD_INVALID"  # of a finding about a field of a campaign
 MAX_INPUT_BYTES = 64 * 1024**2
+# Codes of what is not JSON that have a name of their own; the others are JSON_BAD.
+_JSON_CHECKS: Mapping[FindingCheck, Check] = {
+    Check.INVALID_UTF8: Check.INVALID_UTF8,
+    GeoJsonCheck.KEY_REPEATED: Check.FIELD_REPEATED,
+}
 
 Preview = Annotated[
     bool,
@@ -137,17 +143,17 @@ def simulate_campaign(
 
 def _document_in(data: bytes) -> Any:
     """The JSON object in a file, or a finding that says why there is none."""
+    stream = JsonStream([data])
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return Check.INVALID_UTF8.at(line, 0, "the file is not UTF-8")
-    document = object_on(text, 1)
-    if isinstance(document, Finding) and document.column:
-        offset = document.column - 1
-        line = text.count("\n", 0, offset) + 1
-        column = offset - (text.rfind("\n", 0, offset) + 1) + 1
-        return Finding(document.level, document.code, line, column, document.message)
+        stream.skip_byte_order_mark()
+        if stream.peek() != "{":
+            return Check.JSON_BAD.at(*stream.here(), "not JSON: an object, {…}, is expected")
+        document = stream.value()
+        if stream.peek():
+            return Check.JSON_BAD.at(*stream.here(), "not JSON: something follows the object")
+    except JsonError as error:
+        check = _JSON_CHECKS.get(error.check, Check.JSON_BAD)
+        return check.at(error.line, error.column, error.message)
     return document
 
 

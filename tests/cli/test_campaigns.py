@@ -132,10 +132,14 @@ def test_a_campaign_that_is_refused_has_findings_by_field() -> None:
     ("data", "code", "line", "column"),
     [
         (b'{"targets": [],\n  "created_at" 1}', "JSON_BAD", 2, 16),
-        (b'{\n"acts": [], "acts": []}', "FIELD_REPEATED", 1, None),
+        (b'{\n"acts": [], "acts": []}', "FIELD_REPEATED", 2, 13),
+        (b'\xef\xbb\xbf{\n"targets": [\n{"takes_s": NaN}]}', "JSON_BAD", 3, 13),
         (b"[]", "JSON_BAD", 1, 1),
         (b"", "JSON_BAD", 1, 1),
-        (b'{\n"acts": "\xff"}', "INVALID_UTF8", 2, None),
+        (b"{}\n x", "JSON_BAD", 2, 2),
+        (b'{"a":' * 100_000, "JSON_BAD", 1, 1),
+        (b'{\n"acts": "\xff"}', "INVALID_UTF8", 2, 10),
+        ('{"acts": 1}'.encode("utf-16"), "INVALID_UTF8", 1, 1),
     ],
 )
 def test_invalid_json_is_found_by_line_and_column(

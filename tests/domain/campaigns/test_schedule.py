@@ -48,7 +48,7 @@ RANGE: dict[str, Any] = {"zone": "Europe/Zurich", "first": "2026-11-25", "last":
         ({"window": {"from": "00:00", "to": "00:00"}}, "window.to: a time other than from"),
         ({"window": {"from": "22:00", "to": "22:04"}}, "window.to: at least 5 minutes after"),
         ({"window": {"from": "25:00"}}, "window.from: a time of day"),
-        ({"window": {"since": "22:00"}}, "since: not a field of window"),
+        ({"window": {"since": "22:00"}}, "window.since: no such field"),
         ({"window": "night"}, "window: a JSON object"),
         ({"window": {"from": "22:00", "to": "23:00"}, "needs": 61}, "needs: at most 60 minutes"),
         ({"needs": 601}, "needs: a whole number of minutes from 0 to 600, not 601"),

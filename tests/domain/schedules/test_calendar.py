@@ -213,7 +213,7 @@ def test_a_calendar_is_written_in_full() -> None:
         ({"name": "State Holidays"}, "name: up to 64"),
         ({"name": "-"}, "name: up to 64"),
         ({"name": "a" * 65}, "name: up to 64"),
-        ({"name": "a", "colour": "red"}, "colour: not a field of calendar; the fields are name"),
+        ({"name": "a", "colour": "red"}, "colour: no such field; the fields are name"),
         ({"name": "a", "title": 1}, "title: text of up to 200 characters"),
         ({"name": "a", "title": "t" * 201}, "title: text of up to 200 characters"),
         ({"name": "a", "exclude": "2026-12-25"}, "exclude: a list of at most 1000"),
@@ -234,7 +234,7 @@ def test_a_calendar_is_written_in_full() -> None:
             {"name": "a", "include": [{"from": "09:00", "to": "09:00"}]},
             "include.to: a time other than from",
         ),
-        ({"name": "a", "include": [{"until": "09:00"}]}, "until: not a field of include"),
+        ({"name": "a", "include": [{"until": "09:00"}]}, "include.until: no such field"),
         ({"name": "a", "include": [{}] * 101}, "include: a list of at most 100"),
     ],
 )

@@ -149,9 +149,9 @@ def instant_of(where: str, value: object) -> datetime:
 
 def _calendar_for(value: object) -> Calendar:
     """The calendar in the input, because a simulation reads nothing else."""
-    if isinstance(value, str):
+    if not isinstance(value, Mapping):
         allowed = "a calendar's JSON, as `jobyard calendar show NAME --json` prints it"
-        raise InvalidRule("campaign.calendar", f"{allowed}, not {quoted(value)}")
+        raise InvalidRule("campaign.calendar", f"{allowed}, not {value!r:.40}")
     try:
         return calendar_of(value)
     except InvalidRule as error:

@@ -264,7 +264,7 @@ class JsonStream:
         except UnicodeDecodeError as error:
             self._text += "".join(pieces)
             byte = error.object[error.start]
-            message = f"byte 0x{byte:02x} is not UTF-8 text: GeoJSON is saved as UTF-8"
+            message = f"byte 0x{byte:02x} is not UTF-8 text: save the file as UTF-8"
             self._refuse(Check.INVALID_UTF8, *self._place_at(len(self._text)), message)
         self._text += "".join(pieces)
         return bool(pieces)
@@ -300,7 +300,7 @@ def _texts(blocks: Iterable[bytes]) -> Iterator[str]:
         if len(start) < 2:
             start += block[:2]
             if start.startswith(_UTF_16) or b"\0" in start:
-                message = "this is UTF-16 text: GeoJSON is saved as UTF-8"
+                message = "this is UTF-16 text: save the file as UTF-8"
                 raise JsonError(Check.INVALID_UTF8, 1, 1, message)
         try:
             yield decoder.decode(block)

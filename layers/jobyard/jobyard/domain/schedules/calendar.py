@@ -238,7 +238,7 @@ def calendar_of(document: object) -> Calendar:
     Raises:
         InvalidRule: the document is not a valid calendar.
     """
-    given = _fields("calendar", document, _FIELDS)
+    given = _fields("", document, _FIELDS)
     name, title = given.get("name"), given.get("title", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidRule("name", f"up to 64 of a-z, 0-9 and dashes between them, not {name!r}")
@@ -288,12 +288,11 @@ def window_of(where: str, value: object) -> Window:
 
 def _fields(where: str, value: object, allowed: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidRule(where, f"a JSON object of {', '.join(allowed)}")
+        raise InvalidRule(where or "calendar", f"a JSON object of {', '.join(allowed)}")
     for name in value:
         if name not in allowed:
-            raise InvalidRule(
-                str(name), f"not a field of {where}; the fields are {', '.join(allowed)}"
-            )
+            place = f"{where}.{name}" if where else str(name)
+            raise InvalidRule(place, f"no such field; the fields are {', '.join(allowed)}")
     return {name: each for name, each in value.items() if each is not None}
 
 
