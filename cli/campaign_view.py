@@ -16,7 +16,7 @@ def show_started(found: Document, *, is_preview: bool) -> None:
     out.print(forecast["description"], markup=False)
     _show_openings(forecast["openings"])
     for each in found["overlaps"]:
-        out.print(_overlap(each), markup=False)
+        out.print(_overlap(each, is_replaced=found["replace_overlapping"]), markup=False)
     for warning in (*found["warnings"], *forecast["warnings"]):
         out.print(Text.assemble(("warning", "yellow"), f" {warning}"))
     if not is_preview:
@@ -24,11 +24,14 @@ def show_started(found: Document, *, is_preview: bool) -> None:
         out.print(tables.next_commands([(shown, "show the campaign")]))
 
 
-def _overlap(found: Document) -> str:
+def _overlap(found: Document, *, is_replaced: bool) -> str:
     older = f"{found['name']} ({found['campaign_id']})"
     if found["targets"] is None:
         return f"{older} may have the same targets: they could not be compared"
-    return f"{found['targets']:,} of the {found['tasks']:,} targets of {older} are also in this one"
+    count = found["targets"]
+    verb, tasks = ("is", "its task") if count == 1 else ("are", "their tasks")
+    effect = f", and {tasks} there would be replaced" if is_replaced else ""
+    return f"{count:,} of the {found['tasks']:,} targets of {older} {verb} also in this one{effect}"
 
 
 def _show_openings(openings: list[Document]) -> None:

@@ -43,6 +43,7 @@ def a_campaign(**changes: Any) -> dict[str, Any]:
         "counts": {"succeeded": 1, "rescheduled": 1},
         "waiting_reason": "its window is closed",
         "waiting_until": "2030-02-01T21:00:00Z",
+        "replace_overlapping": False,
         "replaces": "",
         "replaced_by": "",
         "retry_of": "",
@@ -116,15 +117,22 @@ def test_a_preview_starts_nothing(api: FakeApi, run: Run) -> None:
 def test_a_preview_shows_which_campaigns_would_be_replaced(api: FakeApi, run: Run) -> None:
     overlaps = [
         {"campaign_id": CAMPAIGN_ID, "name": "Gateways", "tasks": 1_200, "targets": 3},
+        {"campaign_id": CAMPAIGN_ID, "name": "Routers", "tasks": 4, "targets": 1},
         {"campaign_id": CAMPAIGN_ID, "name": "Others", "tasks": 4, "targets": None},
     ]
-    api.answers("POST /campaigns/preview", a_campaign(overlaps=overlaps))
+    replacing = a_campaign(overlaps=overlaps, replace_overlapping=True)
+    api.answers("POST /campaigns/preview", replacing, a_campaign(overlaps=overlaps))
 
     result = run("campaign", "start", "{}", "--replace-overlapping", "--preview")
 
-    assert api.bodies("POST") == [{"replace_overlapping": True}]
-    older = f"Gateways ({CAMPAIGN_ID})"
-    assert f"3 of the 1,200 targets of {older} are also in this one" in result.stdout
+    asking = run("campaign", "start", "{}", "--preview")
+
+    assert api.bodies("POST") == [{"replace_overlapping": True}, {}]
+    three = f"3 of the 1,200 targets of Gateways ({CAMPAIGN_ID}) are also in this one"
+    one = f"1 of the 4 targets of Routers ({CAMPAIGN_ID}) is also in this one"
+    assert f"{three}, and their tasks there would be replaced\n" in result.stdout
+    assert f"{one}, and its task there would be replaced\n" in result.stdout
+    assert f"{three}\n{one}\n" in asking.stdout
     assert "Others" in result.stdout
     assert "they could not be compared" in result.stdout
 
