@@ -189,8 +189,8 @@ def edit(
     Raises:
         Forbidden, InvalidParameters: as for `create`. NotFound, Gone: as for `active_schedule`.
         BadRequest: as for `create`, or no reason is given.
-        StaleState: the schedule has another revision than `seen`, or others changed it during each
-            try.
+        StaleState: the schedule has another revision than `seen`, or others changed it at the same
+            time, several times.
     """
     cache = ScheduleCache()
     schedule = active_schedule(schedule_id, context.actor, "edit")
