@@ -237,7 +237,7 @@ def test_an_attempt_waits_before_a_step_that_its_source_does_not_let_begin() -> 
     assert last.next_at - last.at == timedelta(seconds=90)
     assert last.attempts[-1].failure_message == "the window is closed"
     assert [step.name for step in last.steps] == ["reach"]
-    assert last.spent_ms == 500  # without the wait, which no step chose
+    assert last.earlier_parts_ms == 500  # without the wait, which no step chose
 
 
 @pytest.mark.parametrize(

@@ -388,9 +388,9 @@ class JobRecord:
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
     `snooze_count` the latest snoozes in a row. A vanished worker leaves no entry in `attempts`,
     unless the job fails for it: the `restart` in the history stands for it.
-    Each snooze and each continue ends a part of an attempt. `spent_ms` is the time in milliseconds
-    that the earlier parts of this attempt took. It includes the waits that steps chose, but not
-    those for a window, a hold or a busy server.
+    Each snooze and each continue ends a part of an attempt. `earlier_parts_ms` is how many
+    milliseconds the earlier parts of this attempt took. It includes the waits that steps chose, but
+    not those for a window, a hold or a busy server.
     `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
     does. `keeps_claim`: a task of a campaign waits for its retry with the claim on its target.
@@ -408,7 +408,7 @@ class JobRecord:
     orphan_count: int = 0
     requeue_count: int = 0
     snooze_count: int = 0
-    spent_ms: int = 0
+    earlier_parts_ms: int = 0
     next_at: datetime | None = None
     failure_code: str = ""
     failure_message: str = ""
@@ -438,9 +438,9 @@ class JobRecord:
     @property
     def attempt_began(self) -> datetime:
         """When this attempt of a running job began, if its parts are counted as one, without the
-        pauses that `spent_ms` leaves out.
+        pauses that `earlier_parts_ms` leaves out.
         """
-        return self.at - timedelta(milliseconds=self.spent_ms)
+        return self.at - timedelta(milliseconds=self.earlier_parts_ms)
 
     def actions(self, roles: Iterable[str]) -> tuple[str, ...]:
         """The events that a person with `roles` may send it, whatever the state of its origin."""
@@ -639,7 +639,7 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
             "start_count": 0,
             "orphan_count": 0,
             "snooze_count": 0,
-            "spent_ms": 0,
+            "earlier_parts_ms": 0,
             "keeps_claim": False,
             "requeue_count": job.requeue_count + 1,
         }

@@ -293,7 +293,7 @@ def _succeeded(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
         failure_code="",
         failure_message="",
         snooze_count=0,
-        spent_ms=0,
+        earlier_parts_ms=0,
     )
 
 
@@ -318,7 +318,7 @@ def _waiting(
         next_at=at + timedelta(seconds=wait.seconds),
         start_count=record.start_count - 1,
         snooze_count=0 if has_progressed else record.snooze_count + 1,
-        spent_ms=record.spent_ms + round(1000 * spent_s),
+        earlier_parts_ms=record.earlier_parts_ms + round(1000 * spent_s),
     )
 
 
@@ -337,7 +337,7 @@ def _failed(
         failure_message=failure.message,
         requeueable=failure.requeueable,
         snooze_count=0,
-        spent_ms=0,
+        earlier_parts_ms=0,
     )
 
 
