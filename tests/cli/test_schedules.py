@@ -235,6 +235,7 @@ def test_job_management_has_votecals_columns_and_labels(run: Run, api: FakeApi) 
         ((), "?limit=100"),
         (("--label", "in progress"), "?label=In+Progress&limit=100"),
         (("--label", "WAITING", "--limit", "5"), "?label=waiting&limit=5"),
+        (("--label", "problem"), "?label=problem&limit=100"),
         (("--system", "--label", "idle"), "?label=Idle&system=true&limit=100"),
     ],
 )
