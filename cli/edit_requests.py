@@ -377,7 +377,7 @@ def relinquish(
 def finish(
     ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """Complete an edit job of a type that is only looked at."""
+    """Complete an edit job of a read-only type."""
     _send(ctx, "finish", job_id, "", stack, as_json=as_json)
 
 

@@ -23,7 +23,7 @@ router = Router()  # type: ignore[no-untyped-call]
     description="It needs no access token, but the token that the function got with its event. The "
     "first answer counts; the same answer again changes nothing.",
     responses={
-        200: {"description": "The job takes the answer when it looks next."},
+        200: {"description": "The job takes the answer when it polls next."},
         **problem_responses(BadRequest, NotFound, Gone, StaleState),
     },
 )

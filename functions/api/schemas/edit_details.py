@@ -98,7 +98,7 @@ class EditForecast(Schema):
         description="The ids of features in its extent that changed since then."
     )
     overlapping: list[OverlappingEdit] = Field(description="Other open edit jobs there.")
-    is_complete: bool = Field(description="Whether all commits and edit jobs were looked at.")
+    is_complete: bool = Field(description="Whether all commits and edit jobs were checked.")
     summary: str = Field(description="The forecast in words.")
 
     @classmethod

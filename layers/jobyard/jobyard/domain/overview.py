@@ -291,7 +291,7 @@ class Overview:
     batches with failed jobs, newest first, with the number of these. They are among the newest,
     unless it `has_all_open` and `has_all_failed` batches. `usage` is that of this month.
 
-    A depositor sees their own batches only, and None where other people's deeds, mails and costs
+    A depositor sees their own batches only, and None where other people's acts, mails and costs
     are concerned. `campaigns` are the open ones among the newest. They, `schedules`, `system` and
     `limits` are None for those who may not see them. `taken_at` is when it was computed; an
     overview that says the same is equal.

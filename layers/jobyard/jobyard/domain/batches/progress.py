@@ -16,7 +16,7 @@ Sample = tuple[float, int]
 class BatchProgress:
     """Jobs that end per second, and the seconds until all have; None if that is not known.
 
-    Both have two digits: an estimate is no better, and does not change with each look at it.
+    Both have two digits: an estimate is no better, and does not change each time it is read.
     """
 
     rate: float | None = None

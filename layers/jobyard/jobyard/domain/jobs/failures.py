@@ -55,9 +55,12 @@ class Failure(StrEnum):
     DEVICE_ERROR = "DEVICE_ERROR", "The device's answer is an error, or not what it should be."
     INCOMPATIBLE = "INCOMPATIBLE", "The update is not for this device."
     VERIFY_FAILED = "VERIFY_FAILED", "The device does not show the change after the update."
-    CALL_REFUSED = "CALL_REFUSED", "What was called refuses the call, or its answer is not valid."
-    CALL_FAILED = "CALL_FAILED", "What was called failed, or says that the work failed."
-    CALL_BUSY = "CALL_BUSY", "What was called asks for a later call."
+    CALL_REFUSED = (
+        "CALL_REFUSED",
+        "The called service refuses the call, or its answer is not valid.",
+    )
+    CALL_FAILED = "CALL_FAILED", "The called service failed, or says that the work failed."
+    CALL_BUSY = "CALL_BUSY", "The called service asks for a later call."
     CALL_UNANSWERED = "CALL_UNANSWERED", "There was no complete answer to the call."
     CALL_NOT_ALLOWED = "CALL_NOT_ALLOWED", "The deployment does not allow this call."
     CALLBACK_LOST = "CALLBACK_LOST", "The function did not call back in time."

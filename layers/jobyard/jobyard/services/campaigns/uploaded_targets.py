@@ -42,7 +42,7 @@ def targets_upload(filename: str, context: CommandContext) -> tuple[str, UploadF
 
 
 def find_upload(key: str, sub: str, s3: "S3Client", settings: Settings) -> TargetsFile:
-    """The file that the person with the id `sub` uploaded to `key`, in its version of now.
+    """The file that the person with the id `sub` uploaded to `key`, in its current version.
 
     Raises:
         InvalidCampaign: the key is not one of theirs, there is no file, or it is too large.

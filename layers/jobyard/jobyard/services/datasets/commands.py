@@ -87,7 +87,7 @@ def start_load(new: NewDataset, context: CommandContext) -> LoadRequest:
 
 
 def _uploaded(key: str, context: CommandContext) -> DatasetFile:
-    """The file that the actor uploaded to `key`, in its version of now."""
+    """The file that the actor uploaded to `key`, in its current version."""
     if not is_own_upload(UPLOADS_PREFIX, key, context.actor.sub):
         raise BadRequest("file: the key of a file that you have uploaded")
     try:

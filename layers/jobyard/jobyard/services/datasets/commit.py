@@ -57,7 +57,9 @@ def commit(
                 return expected_revision
             file = _write(dataset, chain([first], found), origin, context)
         pending = PendingCommit(revision, file, origin.edit_id, origin.attempt, context.now())
-        datasets.put_head(dataset.awaiting(pending))  # refused: look who was first
+        datasets.put_head(
+            dataset.awaiting(pending)
+        )  # refused: the next round reads which was first
     raise StaleState(f"the head of {name} changes all the time: try again")
 
 

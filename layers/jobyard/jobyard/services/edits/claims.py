@@ -214,7 +214,7 @@ def relinquish(job_id: str, context: CommandContext) -> Job:
 
 
 def finish(edit_id: str, context: CommandContext) -> EditJob:
-    """Complete an edit job of a type that is only looked at.
+    """Complete an edit job of a read-only type.
 
     Raises:
         Forbidden: another person has it. NotFound.

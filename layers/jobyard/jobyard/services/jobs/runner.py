@@ -34,7 +34,7 @@ from jobyard.store.statements import BATCH_LIMIT
 CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels; its source saves counts then
 _GATHER_S = 0.02  # how long an ended job waits for others to end, to write them in one call
-_POLL_S = 0.1  # how long a worker waits for a job to end before it looks at the others
+_POLL_S = 0.1  # how long a worker waits for a job to end before it checks the others
 _PAUSE_S = 0.5  # how long an idle worker waits for a free slot of its source
 
 
