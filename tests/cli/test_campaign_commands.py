@@ -125,14 +125,14 @@ def test_a_preview_shows_which_campaigns_would_be_replaced(api: FakeApi, run: Ru
 
     result = run("campaign", "start", "{}", "--replace-overlapping", "--preview")
 
-    asking = run("campaign", "start", "{}", "--preview")
+    overlapping = run("campaign", "start", "{}", "--preview")
 
     assert api.bodies("POST") == [{"replace_overlapping": True}, {}]
     three = f"3 of the 1,200 targets of Gateways ({CAMPAIGN_ID}) are also in this one"
     one = f"1 of the 4 targets of Routers ({CAMPAIGN_ID}) is also in this one"
     assert f"{three}, and their tasks there would be replaced\n" in result.stdout
     assert f"{one}, and its task there would be replaced\n" in result.stdout
-    assert f"{three}\n{one}\n" in asking.stdout
+    assert f"{three}\n{one}\n" in overlapping.stdout
     assert "Others" in result.stdout
     assert "they could not be compared" in result.stdout
 
