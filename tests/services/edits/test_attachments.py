@@ -180,6 +180,18 @@ def test_attachments_are_requested_while_a_job_is_proposed(people: Requests) -> 
         attachments.resend(job.edit_id, 7, people.planner())
 
 
+def test_what_cannot_be_revoked_is_copied_to_change_what_only_a_proposal_may(
+    people: Requests,
+) -> None:
+    blocked = a_stored_job("blocked")
+    changes = proposals.ProposalEdit({"quarantine": True})
+
+    with pytest.raises(InvalidTransition, match="is blocked: copy it, as a new proposal"):
+        attachments.request(blocked.edit_id, "Ines", "ines@example.org", "x", people.planner())
+    with pytest.raises(InvalidTransition, match="is blocked: copy it, as a new proposal"):
+        proposals.edit(blocked.edit_id, changes, people.planner())
+
+
 def test_only_custodians_in_the_mail_domains_may_be_named(people: Requests) -> None:
     job, stranger = a_stored_job(), proposals.AttachmentRequest("Eve", "eve@example.com", "x")
     only = "eve@example.com: this deployment sends mail to example.org only"

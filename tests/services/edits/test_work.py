@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.edits.attachment import request_attachment
 from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.edit_job import EditState
 from jobyard.domain.edits.upload import upload_digest
@@ -223,6 +224,11 @@ def test_the_refusal_names_who_acts_next_if_the_actor_can_do_nothing(people: Req
 
     with pytest.raises(InvalidTransition, match=expected):
         claims.download(child.parent_id, people.worker("anna"))
+    asked = request_attachment((), "Ines", "ines@example.org", "the plan")
+    asked = request_attachment(asked, "Ola", "ola@example.org", "the survey")
+    blocked = a_stored_job("blocked", attachments=asked)
+    with pytest.raises(InvalidTransition, match="is blocked: cannot activate; Ines, Ola act next"):
+        claims.activate(blocked.edit_id, people.worker("anna"))
     ended = a_stored_job("completed", "anna")
     with pytest.raises(InvalidTransition, match="cannot download; there is nothing left to do"):
         claims.download(ended.edit_id, people.worker("anna"))

@@ -22,7 +22,13 @@ from jobyard.services import cursors
 from jobyard.services.access import authorize
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.edits.access import visible_edit
-from jobyard.services.edits.changes import JobChange, caused_move, change_job, requested_move
+from jobyard.services.edits.changes import (
+    JobChange,
+    caused_move,
+    change_job,
+    proposing_again,
+    requested_move,
+)
 from jobyard.services.edits.notices import Notice, allocation_notices, link_notice, notice
 from jobyard.services.edits.settings import settings_or_default
 from jobyard.services.edits.tasks import start_task
@@ -52,7 +58,7 @@ def request(
         if before.state is not EditState.PROPOSED:
             raise InvalidTransition(
                 f"attachments are requested while an edit job is proposed; {edit_id} is "
-                f"{before.state}: revoke it first"
+                f"{before.state}: {proposing_again(before, context.actor.roles)}"
             )
         more = request_attachment(before.attachments, custodian, email, description)
         check_recipients((more[-1].email,), context)

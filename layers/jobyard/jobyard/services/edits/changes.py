@@ -117,7 +117,15 @@ def _instead(job: Job, event: str, roles: Collection[str]) -> str:
     what = step.what.rstrip(".")
     if not step.who:
         return f"there is nothing left to do{what.removeprefix('Nothing')}"
-    return f"{step.who} acts next: {what[0].lower()}{what[1:]}{child}"
+    acts = "act" if ", " in step.who else "acts"
+    return f"{step.who} {acts} next: {what[0].lower()}{what[1:]}{child}"
+
+
+def proposing_again(job: EditJob, roles: Collection[str]) -> str:
+    """What a person can do to change what only a proposal may change, for a refusal."""
+    if "revoke" in EDIT.actions(job.state, roles):
+        return "revoke it first"
+    return "copy it, as a new proposal"
 
 
 def caused_move(job: Job, event: str, context: CommandContext) -> Move:

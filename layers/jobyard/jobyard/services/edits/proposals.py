@@ -18,7 +18,13 @@ from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
 from jobyard.services.edits.access import user_of, visible_edit
-from jobyard.services.edits.changes import JobChange, change_job, requested_move, subject_of
+from jobyard.services.edits.changes import (
+    JobChange,
+    change_job,
+    proposing_again,
+    requested_move,
+    subject_of,
+)
 from jobyard.services.edits.settings import settings_for
 from jobyard.services.quotas import take_open_slot
 from jobyard.services.recipients import check_recipients
@@ -190,7 +196,7 @@ def edit(
         if fixed and before.state is not EditState.PROPOSED:
             raise InvalidTransition(
                 f"the {fixed[0].replace('edit_', '')} of {edit_id} may change only while it is "
-                f"proposed; it is {before.state}: revoke it first"
+                f"proposed; it is {before.state}: {proposing_again(before, context.actor.roles)}"
             )
         if fields.get("edit_type"):
             settings_for(datasets.get(before.dataset), fields["edit_type"])
