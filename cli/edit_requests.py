@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
+from http import HTTPStatus
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,11 @@ from urllib.parse import quote
 import typer
 
 from cli import edit_view, options, show, terminal
-from cli.client import ApiClient, Document
+from cli.client import ApiClient, ApiError, Document
 from cli.findings import EXIT_ERRORS
 from cli.options import Json, Limit, StackName
 from jobyard.domain.edits.edit_job import EditState
-from jobyard.domain.edits.package import attachment_name
+from jobyard.domain.edits.package import attachment_name, attempt_of
 from jobyard.domain.edits.upload import Choice, UploadKind
 from jobyard.domain.edits.work import Priority, UploadOutcome
 from jobyard.domain.errors import BadRequest, JobyardError
@@ -536,26 +537,23 @@ def upload(
     ] = None,
     comment: Comment = "",
     minutes: Annotated[int, typer.Option(min=0, help="The time spent.")] = 0,
-    attempt: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of the package; by default the last.")
-    ] = None,
     package: Annotated[
-        str, typer.Option(metavar="ID", help="The package; by default the last.")
+        str,
+        typer.Option(metavar="ID", help="The package that was edited; by default the last one."),
     ] = "",
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Upload edits: what changed, or with --whole all features of the package.
 
-    Waits until the file was read. With mistakes it is refused, and nothing is changed.
+    Waits until the file was read. With mistakes it is refused, and nothing is changed. If your
+    claim has ended, name the --package that you edited: the file is refused, but kept.
     """
     api: ApiClient = ctx.obj.api(stack)
-    if attempt is None or not package:
-        job = api.get(f"/edits/{job_id}")
-        attempt = attempt or job["attempt"]
-        package = package or (job["package"] or {}).get("package_id", "")
-        if not package:
-            raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to")
+    package = package or _last_package(api, job_id)
+    attempt = attempt_of(package)
+    if not attempt:
+        raise typer.BadParameter("an id like e….1.0, as download prints it", param_hint="--package")
     with _content_of(file, choices or []) as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         name = file.name if file else "choices.geojson"
@@ -582,6 +580,23 @@ def upload(
         edit_view.print_upload(job_id, found)
     if found["outcome"] == UploadOutcome.REFUSED:
         raise typer.Exit(EXIT_ERRORS)
+
+
+def _last_package(api: ApiClient, job_id: str) -> str:
+    """The id of the package that a job has now."""
+    try:
+        job = api.get(f"/edits/{job_id}")
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise BadRequest(
+            f"{error}, or you see it no more: if you had it, name the package that you edited with "
+            f"--package, such as {job_id}.1.0, and your file is kept"
+        ) from error
+    found = (job["package"] or {}).get("package_id", "")
+    if not found:
+        raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to")
+    return str(found)
 
 
 @app.command()

@@ -397,6 +397,27 @@ def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
     }
 
 
+def test_an_upload_for_a_claim_that_has_ended_names_its_package(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "edits.geojson"
+    file.write_bytes(b"{}")
+    _answers_upload(api, {})
+    api.answers(f"GET /edits/{EDIT}", problem(404, "there is no such edit job"))
+    api.answers(f"POST /edits/{EDIT}/upload", problem(409, "attempt 1 is over: your file is kept"))
+
+    unnamed = run("edit", "upload", EDIT, str(file))
+    named = run("edit", "upload", EDIT, str(file), "--package", f"{EDIT}.1.3")
+    wrong = run("edit", "upload", EDIT, str(file), "--package", "p.zip")
+
+    assert (unnamed.exit_code, named.exit_code, wrong.exit_code) == (1, 1, 2)
+    assert f"with --package, such as {EDIT}.1.0, and your file is kept" in unnamed.stderr
+    assert "your file is kept" in named.stderr
+    form, confirmed = (json.loads(each.content) for each in api.requests[-3::2])
+    assert form["attempt"] == confirmed["attempt"] == 1
+    assert confirmed["package_id"] == f"{EDIT}.1.3"
+
+
 def test_a_package_and_an_attachment_are_downloaded_to_files(
     run: Run, api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

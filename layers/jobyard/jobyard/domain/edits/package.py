@@ -47,6 +47,12 @@ def package_id_of(job_id: str, attempt: int, number: int) -> str:
     return f"{job_id}.{attempt}.{number}"
 
 
+def attempt_of(package_id: str) -> int:
+    """The attempt of a package; 0 if it is none."""
+    parts = package_id.split(".")
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
+
+
 def check_package(package_id: str, job_id: str, package: Package | None) -> None:
     """Check that an upload answers the package that a job has now.
 
