@@ -31,11 +31,11 @@
   const show = () => {
     const now = Date.now();
     for (const each of main.querySelectorAll("time[data-since]")) set(each, ago(now - Date.parse(each.dateTime)));
-    const state = isPaused ? "paused" : failures ? "late" : pause ? "on" : "final";
+    const state = isPaused ? "paused" : failures ? "error" : pause ? "active" : "final";
     if (!line.isConnected) return;
-    live.dataset.live = state;
+    live.className = `live needs-script s-${state}`;
     const age = ago(now - updated);
-    const words = { paused: `Paused · updated ${age}`, late: `No answer, updated ${age}` };
+    const words = { paused: `Paused · updated ${age}`, error: `No answer, updated ${age}` };
     set(line, words[state] || `Updated ${age}`);
     button.hidden = state === "final";
   };
@@ -75,7 +75,7 @@
     const link = document.createElement("a");
     link.href = `/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`;
     link.textContent = "Signed out. Sign in again";
-    live.dataset.live = "late";
+    live.className = "live s-error";
     button.hidden = true;
     line.replaceWith(link);
   }

@@ -195,7 +195,7 @@ def test_a_worker_downloads_and_uploads_in_two_steps(
 
     assert "work" in link
     assert "The file is being read" in reading.text
-    assert 'data-live="on"' in reading.html
+    assert 'class="live needs-script s-active"' in reading.html
     assert "The file was refused The stored file has the SHA-256" in cut.text
     assert "The file is being read" in overview
     assert "Accepted: 1 change" in done.text
