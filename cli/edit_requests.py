@@ -584,18 +584,19 @@ def upload(
 
 def _last_package(api: ApiClient, job_id: str) -> str:
     """The id of the package that a job has now."""
+    hint = (
+        "if you had it, name the package that you edited with --package, such as "
+        f"{job_id}.1.0, and your file is kept"
+    )
     try:
         job = api.get(f"/edits/{job_id}")
     except ApiError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        raise BadRequest(
-            f"{error}, or you see it no more: if you had it, name the package that you edited with "
-            f"--package, such as {job_id}.1.0, and your file is kept"
-        ) from error
+        raise BadRequest(f"{error}, or you see it no more: {hint}") from error
     found = (job["package"] or {}).get("package_id", "")
     if not found:
-        raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to")
+        raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to: {hint}")
     return str(found)
 
 
