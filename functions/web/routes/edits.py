@@ -26,7 +26,7 @@ from jobyard.services.edits import (
     reviews,
     uploads,
 )
-from jobyard.services.edits.access import visible_job
+from jobyard.services.edits.access import visible_job, visible_or_had_job
 from jobyard.services.edits.uploads import UploadRequest
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details
@@ -273,8 +273,7 @@ def confirm_upload(job_id: str) -> Response[str]:
     """Confirm an upload. The page of the file shows what is found in it."""
     request = current_request(router)
     try:
-        view = queries.edit_job(job_id, request.query_context)
-        sent = _sent(request, view.job)
+        sent = _sent(request, visible_or_had_job(job_id, request.actor))
         context = request.command_context()
         if not sent.digest:
             sent = replace(sent, digest=uploads.digest_of(job_id, sent, context))
@@ -282,7 +281,10 @@ def confirm_upload(job_id: str) -> Response[str]:
     except JobyardError as refusal:
         if status_of(refusal) not in {403, 409, 422}:
             raise
-        return _upload_page(request, job_id, refusal)
+        try:
+            return _upload_page(request, job_id, refusal)
+        except NotFound:  # who had the job does not see it any more, but why the file was refused
+            raise refusal from None
     return see_other(f"/edits/{job_id}/file")
 
 
