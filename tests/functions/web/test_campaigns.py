@@ -360,7 +360,7 @@ def test_one_task_of_a_campaign_is_cancelled_and_requeued_on_its_page(browser: B
     requeued = browser.submit(page, f"{failed}/requeue", reason="the device is back")
     cancelled = browser.submit(browser.get(waiting), f"{waiting}/cancel", reason="not this one")
 
-    assert "tried again from the step that failed" in page.text
+    assert "runs again from the step that failed" in page.text
     assert [each.status for each in (requeued, cancelled)] == [303, 303]
     for address, reason in ((failed, "the device is back"), (waiting, "not this one")):
         assert reason in browser.get(address).text
