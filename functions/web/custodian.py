@@ -16,13 +16,13 @@ from jobyard.domain.errors import (
     LinkNotValid,
     NotFound,
 )
+from jobyard.domain.link_paths import ATTACHMENTS
 from jobyard.services.edits import attachments
 from web import csrf
 from web.forms import refusal_text
 from web.request import PageRequest
 from web.responses import page
 
-PATH = "/attachments/"
 _KEY_BYTES = 1024  # of S3
 _OVER = (
     "The work that needed this file does not wait for it any more. You need not do anything. If "
@@ -36,7 +36,7 @@ _NOT_VALID = (
 
 def respond(request: PageRequest) -> Response[str]:
     """The response to a request of a custodian."""
-    token = request.path.removeprefix(PATH)
+    token = request.path.removeprefix(ATTACHMENTS)
     try:
         if request.method == "POST":
             csrf.check_sender(request)

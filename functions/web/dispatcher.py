@@ -12,9 +12,9 @@ from aws_lambda_powertools.shared.cookies import Cookie
 from gateway.errors import Unauthenticated
 from gateway.headers import LambdaResponse
 from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.domain.link_paths import ATTACHMENTS, REPORT_FILES
 from jobyard.services.context import Actor
-from jobyard.services.reports.links import LINK_PATH
-from web import assets, csrf, custodian, report_link, sign_in
+from web import assets, csrf, sign_in
 from web.application import error_page, refusal_page, respond
 from web.request import PageRequest, cookies_of
 from web.responses import HTML, file, page, see_other
@@ -80,9 +80,13 @@ def _public_response(event: Mapping[str, Any], site: Site) -> Response[Any] | No
         return _complete_sign_in(event, site)
     if path == "/signed-out":
         return page("signed_out.html", _request(event, site, None), {})
-    if path.startswith(custodian.PATH):
+    if path.startswith(ATTACHMENTS):
+        from web import custodian  # late: few requests need it
+
         return custodian.respond(_request(event, site, None))
-    if path.startswith(LINK_PATH):
+    if path.startswith(REPORT_FILES):
+        from web import report_link
+
         return report_link.respond(_request(event, site, None))
     if path == "/signed-in":
         return page("signed_in.html", _request(event, site, None), {})

@@ -22,10 +22,9 @@ from gateway.accounts import account_of
 from gateway.errors import Unavailable
 from gateway.headers import LambdaResponse
 from gateway.runtime import CLIENT_CONFIG, cursor_key, lazy_client, log_skipped, now
+from jobyard.domain.link_paths import ATTACHMENTS, REPORT_FILES
 from jobyard.services import sessions
-from jobyard.services.reports.links import LINK_PATH
 from jobyard.wiring import wire
-from web.custodian import PATH as CUSTODIANS
 from web.dispatcher import dispatch
 from web.responses import finish
 from web.signer import Signer
@@ -99,7 +98,7 @@ cold_start.end()
 
 def _logged_path(path: str) -> str:
     """A path as the log has it: without the token of a link in a mail."""
-    return next((f"{each}…" for each in (CUSTODIANS, LINK_PATH) if path.startswith(each)), path)
+    return next((f"{each}…" for each in (ATTACHMENTS, REPORT_FILES) if path.startswith(each)), path)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:

@@ -30,7 +30,7 @@ UNNEEDED = {
     "api.handler": ("jobyard.jobtypes",),
     "ingest.open": ("jobyard.domain.campaigns", "jobyard.domain.edits"),
     "report.settle": ("jobyard.domain.campaigns", "jobyard.domain.edits", "jobyard.jobtypes."),
-    "web.handler": ("jobyard.jobtypes",),
+    "web.handler": ("jobyard.jobtypes", "jobyard.services.edits", "jobyard.services.queries"),
 }
 
 

@@ -16,6 +16,7 @@ from jobyard.domain.edits.attachment import (
 )
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound
+from jobyard.domain.link_paths import ATTACHMENTS
 from jobyard.domain.mail_text import time_text
 from jobyard.domain.text import FILENAME_BYTES, clean
 from jobyard.services import cursors
@@ -107,7 +108,7 @@ def request_notices(
             ("By", job.planner.name),
             ("Link valid until", time_text(each.expires_at)),
         ]
-        link = f"{context.settings.url}/attachments/{quote(token_of(job, each, context))}"
+        link = f"{context.settings.url}{ATTACHMENTS}{quote(token_of(job, each, context))}"
         headline = "A file is requested from you"
         notices += link_notice(job, each.email, headline, facts, link, context.settings)
     return notices

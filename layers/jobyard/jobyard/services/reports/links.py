@@ -8,13 +8,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from jobyard.domain.errors import BadRequest, Gone, NotFound
+from jobyard.domain.link_paths import REPORT_FILES
 from jobyard.services import cursors
 from jobyard.services.context import QueryContext
 from jobyard.services.queries.reports import link_to
 from jobyard.services.settings import Settings
 from jobyard.store import reports
 
-LINK_PATH = "/report-files/"
 SHARED_FILES = ("report.html", "jobs.csv", "failures.csv")
 _KIND = "report link"
 
@@ -29,7 +29,7 @@ def report_address(
         return ""
     until = now + timedelta(days=settings.report_link_days)
     token = cursors.sign([origin_id, seq, int(until.timestamp())], _KIND, keys())
-    return f"{settings.url}{LINK_PATH}{token}"
+    return f"{settings.url}{REPORT_FILES}{token}"
 
 
 def file_address(path: str, context: QueryContext, keys: Callable[[], bytes]) -> str:
@@ -39,7 +39,7 @@ def file_address(path: str, context: QueryContext, keys: Callable[[], bytes]) ->
         NotFound: the link is not valid, or the report or the file does not exist any more.
         Gone: the link has ended.
     """
-    token, _, name = path.removeprefix(LINK_PATH).partition("/")
+    token, _, name = path.removeprefix(REPORT_FILES).partition("/")
     try:
         origin_id, seq, until = cursors.verify(token, _KIND, keys())
     except BadRequest as error:
