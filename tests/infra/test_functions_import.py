@@ -29,6 +29,11 @@ print(*sorted(name for name in sys.modules if name.startswith({unneeded!r})))
 UNNEEDED = {
     "api.handler": ("jobyard.jobtypes",),
     "ingest.open": ("jobyard.domain.campaigns", "jobyard.domain.edits"),
+    "report.report": (
+        "jobyard.domain.campaigns",
+        "jobyard.domain.edits",
+        "jobyard.services.queries",
+    ),
     "report.settle": ("jobyard.domain.campaigns", "jobyard.domain.edits", "jobyard.jobtypes."),
     "web.handler": ("jobyard.jobtypes", "jobyard.services.edits", "jobyard.services.queries"),
 }

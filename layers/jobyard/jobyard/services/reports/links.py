@@ -11,7 +11,6 @@ from jobyard.domain.errors import BadRequest, Gone, NotFound
 from jobyard.domain.link_paths import REPORT_FILES
 from jobyard.services import cursors
 from jobyard.services.context import QueryContext
-from jobyard.services.queries.reports import link_to
 from jobyard.services.settings import Settings
 from jobyard.store import reports
 
@@ -50,4 +49,6 @@ def file_address(path: str, context: QueryContext, keys: Callable[[], bytes]) ->
     report = reports.find(origin_id, seq)
     if report is None or name not in SHARED_FILES or name not in report.files:
         raise NotFound("this report has no such file any more")
+    from jobyard.services.queries.reports import link_to  # late: who sends mails needs none of it
+
     return link_to(report, name, context)
