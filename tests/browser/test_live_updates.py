@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from playwright.sync_api import Page, expect
 
+from jobyard.domain.jobs.job import Attempt
 from jobyard.store import jobs
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
@@ -157,6 +158,20 @@ def test_a_printed_page_has_its_content_without_controls(open_page: Open) -> Non
     assert not any(each.is_visible() for each in controls.all())
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("#main")).to_contain_text("PAYLOAD_NOT_FOUND")
+
+
+def test_a_printed_time_has_its_tooltip_and_no_empty_brackets(open_page: Open) -> None:
+    batch = a_batch("failed", entries=1)
+    job = a_job(batch, 0, "failed", attempts=(Attempt(HOUR_AGO, NOW),))
+    page = open_page("operator", f"/jobs/{job.address.job_id}")
+
+    page.emulate_media(media="print")
+    printed = page.locator("time").evaluate_all(
+        "all => all.map(each => [each.title, getComputedStyle(each, '::after').content])"
+    )
+
+    assert {bool(title) for title, _ in printed} == {True, False}
+    assert all(f"{title})" in content if title else content == "none" for title, content in printed)
 
 
 def test_a_page_without_news_is_not_sent_again(open_page: Open, site: Site) -> None:
