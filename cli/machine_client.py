@@ -5,14 +5,13 @@
 are needed.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
 
 from cli.local.stack import Stack
-from cli.session import RENEW_BEFORE_S, Session, SignInFailed
+from cli.session import Session, SignInFailed
 
 _TIMEOUT_S = 20.0
 
@@ -65,9 +64,7 @@ class ClientTokens:
 
     def token(self) -> str:
         """A valid access token."""
-        if self.session.expires_at.timestamp() - time.time() < RENEW_BEFORE_S:
-            return self.renew()
-        return self.session.access_token
+        return self.renew() if self.session.is_expiring else self.session.access_token
 
     def renew(self) -> str:
         """A new access token.

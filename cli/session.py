@@ -15,7 +15,7 @@ from cli.connections import AwsAccessError, StackConnection, error_text
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.machine_clients import roles_of_scopes
 
-RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
+_RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
 
 
 class SignInRequired(JobyardError):
@@ -50,6 +50,11 @@ class Session:
     def expires_at(self) -> datetime:
         """When the access token expires."""
         return datetime.fromtimestamp(self.claims["exp"], UTC)
+
+    @property
+    def is_expiring(self) -> bool:
+        """Whether the access token has expired or is about to, so that it must be renewed."""
+        return self.expires_at.timestamp() - time.time() < _RENEW_BEFORE_S
 
     @property
     def roles(self) -> list[str]:
@@ -201,9 +206,7 @@ class SessionTokens:
 
     def token(self) -> str:
         """A valid access token."""
-        if self.session.expires_at.timestamp() - time.time() < RENEW_BEFORE_S:
-            return self.renew()
-        return self.session.access_token
+        return self.renew() if self.session.is_expiring else self.session.access_token
 
     def renew(self) -> str:
         """A new access token.
